@@ -1,0 +1,347 @@
+// Entries, counts and tables of the C API.
+#include <johnny/johnny.h>
+
+#include "absl/strings/str_cat.h"
+#include "api/internal.h"
+
+using johnny::Code;
+using johnny::MakeSlice;
+using johnny::Slice;
+using johnny::api::AsTable;
+using johnny::api::Fail;
+using johnny::api::FillStruct;
+using johnny::api::Guard;
+using johnny::api::ToSlice;
+using johnny::api::UseTable;
+using johnny::tree::Lookup;
+using johnny::txn::TableState;
+
+namespace johnny::api {
+namespace {
+
+int Translate(Lookup result, txn::Txn* txn) {
+  switch (result) {
+    case Lookup::kFound:
+      return JOHNNY_OK;
+    case Lookup::kNotFound:
+      return JOHNNY_NOT_FOUND;
+    case Lookup::kError:
+      return Fail(txn->TakeError());
+  }
+  return JOHNNY_INTERNAL;
+}
+
+int CheckKey(const johnny_txn* txn, const void* key, size_t key_size) {
+  if (key == nullptr && key_size != 0) {
+    return Fail(Code::kInvalidArgument, "the key is a null pointer");
+  }
+  size_t limit = format::MaxKeySize(txn->txn.view().page_size());
+  if (key_size > limit) {
+    return Fail(Code::kKeyTooLarge, absl::StrCat("the key has ", key_size, " bytes; the limit is ", limit));
+  }
+  return JOHNNY_OK;
+}
+
+int UseForWriting(johnny_txn* txn, johnny_table* table, TableState** state) {
+  if (int code = UseTxn(txn); code != JOHNNY_OK) {
+    return code;
+  }
+  if (!txn->txn.write()) {
+    return Fail(Code::kReadOnlyTxn, "a read transaction cannot change anything");
+  }
+  if (txn->txn.failed()) {
+    return Fail(Code::kTxnFailed, "an earlier error in this transaction allows only abort");
+  }
+  return UseTable(txn, table, state);
+}
+
+int CheckName(const johnny_txn* txn, const char* name) {
+  size_t size = name == nullptr ? 0 : std::strlen(name);
+  size_t limit = std::min<size_t>(255, format::MaxKeySize(txn->txn.view().page_size()));
+  if (size == 0 || size > limit) {
+    return Fail(Code::kInvalidArgument, absl::StrCat("a table's name must have 1 to ", limit, " bytes"));
+  }
+  return JOHNNY_OK;
+}
+
+}  // namespace
+}  // namespace johnny::api
+
+using johnny::api::CheckKey;
+using johnny::api::CheckName;
+using johnny::api::Translate;
+using johnny::api::UseForWriting;
+
+extern "C" {
+
+int johnny_get(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size, johnny_slice* value) {
+  return Guard([&] {
+    TableState* state = nullptr;
+    if (int code = UseTable(txn, table, &state); code != JOHNNY_OK) {
+      return code;
+    }
+    if (int code = CheckKey(txn, key, key_size); code != JOHNNY_OK) {
+      return code;
+    }
+    Slice found;
+    Lookup result = txn->txn.Get(state, MakeSlice(key, key_size), value != nullptr ? &found : nullptr);
+    if (result == Lookup::kFound && value != nullptr) {
+      *value = ToSlice(found);
+    }
+    return Translate(result, &txn->txn);
+  });
+}
+
+int johnny_exists(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size) {
+  return johnny_get(txn, table, key, key_size, nullptr);
+}
+
+int johnny_put(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size, const void* value, size_t value_size,
+               uint32_t flags) {
+  return Guard([&] {
+    TableState* state = nullptr;
+    if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
+      return code;
+    }
+    if (int code = CheckKey(txn, key, key_size); code != JOHNNY_OK) {
+      return code;
+    }
+    if (value == nullptr && value_size != 0) {
+      return Fail(Code::kInvalidArgument, "the value is a null pointer");
+    }
+    uint64_t limit = txn->env->db->store->reserved() / 2;
+    if (value_size > limit) {
+      return Fail(Code::kValueTooLarge, absl::StrCat("the value has ", value_size, " bytes; the limit is ", limit));
+    }
+    johnny::tree::PutMode mode = johnny::tree::PutMode::kUpsert;
+    switch (flags) {
+      case 0:
+        break;
+      case JOHNNY_NO_OVERWRITE:
+        mode = johnny::tree::PutMode::kNoOverwrite;
+        break;
+      case JOHNNY_APPEND:
+      case JOHNNY_APPEND | JOHNNY_NO_OVERWRITE:
+        mode = johnny::tree::PutMode::kAppend;
+        break;
+      default:
+        return Fail(Code::kInvalidArgument, "unknown flags");
+    }
+    absl::Status status = txn->txn.Put(state, MakeSlice(key, key_size), MakeSlice(value, value_size), mode);
+    return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
+  });
+}
+
+int johnny_delete(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size) {
+  return Guard([&] {
+    TableState* state = nullptr;
+    if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
+      return code;
+    }
+    if (int code = CheckKey(txn, key, key_size); code != JOHNNY_OK) {
+      return code;
+    }
+    bool found = false;
+    absl::Status status = txn->txn.Erase(state, MakeSlice(key, key_size), &found);
+    return !status.ok() ? Fail(status) : static_cast<int>(found ? JOHNNY_OK : JOHNNY_NOT_FOUND);
+  });
+}
+
+int johnny_rank(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size, uint64_t* rank) {
+  return Guard([&] {
+    TableState* state = nullptr;
+    if (int code = UseTable(txn, table, &state); code != JOHNNY_OK) {
+      return code;
+    }
+    if (int code = CheckKey(txn, key, key_size); code != JOHNNY_OK) {
+      return code;
+    }
+    if (rank == nullptr) {
+      return Fail(Code::kInvalidArgument, "rank is a null pointer");
+    }
+    uint64_t less = 0;
+    if (txn->txn.Rank(state, MakeSlice(key, key_size), &less) == Lookup::kError) {
+      return Fail(txn->txn.TakeError());
+    }
+    *rank = less;
+    return static_cast<int>(JOHNNY_OK);
+  });
+}
+
+int johnny_count(johnny_txn* txn, johnny_table* table, const johnny_slice* from, const johnny_slice* to, uint64_t* count) {
+  return Guard([&] {
+    TableState* state = nullptr;
+    if (int code = UseTable(txn, table, &state); code != JOHNNY_OK) {
+      return code;
+    }
+    if (count == nullptr) {
+      return Fail(Code::kInvalidArgument, "count is a null pointer");
+    }
+    uint64_t below = 0;
+    uint64_t end = state->record.root.entries;
+    if (from != nullptr) {
+      if (int code = johnny_rank(txn, table, from->data, from->size, &below); code != JOHNNY_OK) {
+        return code;
+      }
+    }
+    if (to != nullptr) {
+      if (int code = johnny_rank(txn, table, to->data, to->size, &end); code != JOHNNY_OK) {
+        return code;
+      }
+    }
+    *count = end > below ? end - below : 0;
+    return static_cast<int>(JOHNNY_OK);
+  });
+}
+
+int johnny_nth(johnny_txn* txn, johnny_table* table, uint64_t n, johnny_slice* key, johnny_slice* value) {
+  return Guard([&] {
+    TableState* state = nullptr;
+    if (int code = UseTable(txn, table, &state); code != JOHNNY_OK) {
+      return code;
+    }
+    johnny::node::LeafEntry entry;
+    Lookup result = txn->txn.Nth(state, n, &entry);
+    Slice bytes;
+    if (result == Lookup::kFound && value != nullptr) {
+      result = txn->txn.ValueOf(entry.value, &bytes);
+    }
+    if (result == Lookup::kFound) {
+      if (key != nullptr) {
+        *key = ToSlice(entry.key);
+      }
+      if (value != nullptr) {
+        *value = ToSlice(bytes);
+      }
+    }
+    return Translate(result, &txn->txn);
+  });
+}
+
+// ---- Tables ----
+
+int johnny_table_open(johnny_txn* txn, const char* name, uint32_t flags, johnny_table** out) {
+  return Guard([&] {
+    if (int code = johnny::api::UseTxn(txn); code != JOHNNY_OK) {
+      return code;
+    }
+    if (out == nullptr || (flags & ~uint32_t{JOHNNY_TABLE_CREATE}) != 0) {
+      return Fail(Code::kInvalidArgument, "a null pointer or unknown flags");
+    }
+    if (int code = CheckName(txn, name); code != JOHNNY_OK) {
+      return code;
+    }
+    auto table = txn->env->db->InternTable(name, txn->env);
+    if (!table.ok()) {
+      return Fail(table.status());
+    }
+    absl::Status status;
+    bool found = txn->txn.Resolve(*table, &status) != nullptr;
+    if (!found && johnny::CodeOf(status) == Code::kNoTable && (flags & JOHNNY_TABLE_CREATE) != 0) {
+      if (!txn->txn.write()) {
+        return Fail(Code::kReadOnlyTxn, "a read transaction cannot create a table");
+      }
+      status = txn->txn.CreateTable(*table);
+      found = status.ok();
+    }
+    if (!found) {
+      return Fail(status);
+    }
+    *out = reinterpret_cast<johnny_table*>(*table);
+    return static_cast<int>(JOHNNY_OK);
+  });
+}
+
+const char* johnny_table_name(const johnny_table* table) { return table == nullptr ? "" : AsTable(table)->name.c_str(); }
+
+int johnny_table_clear(johnny_txn* txn, johnny_table* table) {
+  return Guard([&] {
+    TableState* state = nullptr;
+    if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
+      return code;
+    }
+    absl::Status status = txn->txn.ClearTable(state);
+    return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
+  });
+}
+
+int johnny_table_drop(johnny_txn* txn, johnny_table* table) {
+  return Guard([&] {
+    TableState* state = nullptr;
+    if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
+      return code;
+    }
+    if (table == nullptr) {
+      return Fail(Code::kInvalidArgument, "the main table cannot be dropped, only cleared");
+    }
+    if (!state->cursors.empty()) {
+      return Fail(Code::kInUse, "the transaction has cursors open on the table");
+    }
+    absl::Status status = txn->txn.DropTable(AsTable(table));
+    return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
+  });
+}
+
+int johnny_table_rename(johnny_txn* txn, johnny_table* table, const char* new_name) {
+  return Guard([&] {
+    TableState* state = nullptr;
+    if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
+      return code;
+    }
+    if (table == nullptr) {
+      return Fail(Code::kInvalidArgument, "the main table cannot be renamed");
+    }
+    if (!state->cursors.empty()) {
+      return Fail(Code::kInUse, "the transaction has cursors open on the table");
+    }
+    if (int code = CheckName(txn, new_name); code != JOHNNY_OK) {
+      return code;
+    }
+    auto to = txn->env->db->InternTable(new_name, txn->env);
+    absl::Status status = to.ok() ? txn->txn.RenameTable(AsTable(table), *to) : to.status();
+    return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
+  });
+}
+
+int johnny_table_list(johnny_txn* txn, johnny_name_callback visit, void* context) {
+  return Guard([&] {
+    if (int code = johnny::api::UseTxn(txn); code != JOHNNY_OK) {
+      return code;
+    }
+    if (visit == nullptr) {
+      return Fail(Code::kInvalidArgument, "visit is a null pointer");
+    }
+    johnny::cursor::Cursor cursor(&txn->txn.view(), &txn->txn.catalog());
+    Lookup result = cursor.First();
+    for (; result == Lookup::kFound; result = cursor.Next()) {
+      std::string name(cursor.entry().key);
+      if (visit(context, name.c_str()) != 0) {
+        return Fail(Code::kStopped, "the callback stopped the list");
+      }
+    }
+    return result == Lookup::kError ? Fail(txn->txn.TakeError()) : static_cast<int>(JOHNNY_OK);
+  });
+}
+
+int johnny_table_get_info(johnny_txn* txn, johnny_table* table, johnny_table_info* out) {
+  return Guard([&] {
+    TableState* state = nullptr;
+    if (int code = UseTable(txn, table, &state); code != JOHNNY_OK) {
+      return code;
+    }
+    if (out == nullptr) {
+      return Fail(Code::kInvalidArgument, "a null pointer");
+    }
+    const johnny::format::TableRecord& record = state->record;
+    johnny_table_info info = {};
+    info.entries = record.root.entries;
+    info.depth = record.empty() ? 0 : record.level + 1u;
+    info.branch_pages = record.branch_pages;
+    info.leaf_pages = record.leaf_pages;
+    info.extent_pages = record.extent_pages;
+    info.large_values = record.large_values;
+    return FillStruct(info, out);
+  });
+}
+
+}  // extern "C"

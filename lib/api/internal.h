@@ -1,0 +1,87 @@
+// What the translation units of the C API share, and the seam for tests that bring their own system.
+#ifndef JOHNNY_API_INTERNAL_H_
+#define JOHNNY_API_INTERNAL_H_
+
+#include <johnny/johnny.h>
+
+#include <deque>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "env/env.h"
+#include "txn/txn.h"
+
+// An ended transaction's handle stays readable until its environment closes, so that its use can be told.
+struct johnny_txn {
+  explicit johnny_txn(johnny_env* owner, johnny::txn::Database* db) : env(owner), txn(db) {}
+  johnny_env* env;
+  johnny::txn::Txn txn;
+  std::vector<johnny_cursor*> cursors;
+};
+
+struct johnny_cursor {
+  johnny_txn* owner;  // null once the transaction has ended
+  johnny::txn::TableState* state;
+  const johnny::txn::Table* table;
+  johnny::cursor::Cursor cursor;
+};
+
+struct johnny_env {
+  std::unique_ptr<johnny::txn::Database> db;
+  johnny::Mutex mutex;
+  std::vector<std::unique_ptr<johnny_txn>> txns ABSL_GUARDED_BY(mutex);
+  std::deque<johnny_txn*> idle ABSL_GUARDED_BY(mutex);  // ended ones, oldest first
+};
+
+
+namespace johnny::api {
+
+// A public table handle is a txn::Table; null stays null and means the main table.
+inline txn::Table* AsTable(johnny_table* table) { return reinterpret_cast<txn::Table*>(table); }
+inline const txn::Table* AsTable(const johnny_table* table) { return reinterpret_cast<const txn::Table*>(table); }
+
+// johnny_open() on another system than POSIX.
+int OpenWithSystem(os::System* system, const char* path, const johnny_options* options, johnny_env** env);
+
+// Remembers the failure for johnny_last_error_message() and returns its code.
+int Fail(const absl::Status& status);
+int Fail(Code code, absl::string_view message);
+
+// Runs `body`, turning std::bad_alloc into JOHNNY_NO_MEMORY.
+template <typename Body>
+int Guard(Body body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return JOHNNY_NO_MEMORY;
+  }
+}
+
+// JOHNNY_OK if the transaction can be used for reading, with its table's state; else the misuse's code.
+int UseTxn(johnny_txn* txn);
+int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state);
+
+// Copies a struct that may be shorter or longer in the caller's version: *out has its struct_size set by the caller.
+template <typename T>
+int FillStruct(const T& full, T* out) {
+  size_t size = out->struct_size;
+  if (size < sizeof(size_t)) {
+    return Fail(Code::kInvalidArgument, "struct_size is not set");
+  }
+  size_t known = size < sizeof(T) ? size : sizeof(T);
+  std::memcpy(out, &full, known);
+  if (size > known) {
+    std::memset(reinterpret_cast<char*>(out) + known, 0, size - known);
+  }
+  out->struct_size = size;
+  return JOHNNY_OK;
+}
+
+inline johnny_slice ToSlice(Slice slice) { return {slice.data(), slice.size()}; }
+
+}  // namespace johnny::api
+
+#endif  // JOHNNY_API_INTERNAL_H_

@@ -1,0 +1,14 @@
+// The checksum of everything on disk: XXH3-64 with a seed (https://github.com/Cyan4973/xxHash).
+#ifndef JOHNNY_BASE_CHECKSUM_H_
+#define JOHNNY_BASE_CHECKSUM_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace johnny {
+
+uint64_t Checksum(const void* data, size_t size, uint64_t seed);
+
+}  // namespace johnny
+
+#endif  // JOHNNY_BASE_CHECKSUM_H_

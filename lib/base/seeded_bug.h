@@ -1,0 +1,37 @@
+// Bugs that can be switched on, to prove that the test suite catches them. Only builds with the meson option
+// `seeded_bugs` have them; elsewhere IsSeeded() is a constant false and the compiler removes the branch.
+#ifndef JOHNNY_BASE_SEEDED_BUG_H_
+#define JOHNNY_BASE_SEEDED_BUG_H_
+
+#include <atomic>
+
+namespace johnny {
+
+enum class SeededBug {
+  kNone = 0,
+  kNoFirstSync,           // two-phase commit without the sync of its pages
+  kNoSecondSync,          // two-phase commit without the sync of its master page
+  kSyncsSwapped,          // the master page is written and synced before the pages
+  kOneMasterSlot,         // every commit writes the same master slot
+  kNoMasterChecksum,      // recovery does not check the master page's checksum
+  kReuseOneTxnEarly,      // pages are reused while the newest durable snapshot still has them
+  kNoSyncAfterGrowth,     // a commit that extended the file is acknowledged without its data sync
+  kRollbackLeaksPages,    // abort forgets the pages that the transaction had taken
+  kRetriedSync,           // a failed sync is called again and believed
+  kStalePinnedSnapshot,   // the set of pinned snapshots is not refreshed before pages are released
+  kPageFreedTwice,        // a freed page is recorded twice
+  kTakeoverWithoutSync,   // opening for writing does not sync before it decides
+  kIdsUsedTwice,          // ids go on from the last master's after an unclean end
+  kLazyUnverified,        // recovery believes a master that is not flagged durable without verifying its pages
+};
+
+#ifdef JOHNNY_SEEDED_BUGS
+inline std::atomic<SeededBug> g_seeded_bug{SeededBug::kNone};
+inline bool IsSeeded(SeededBug bug) { return g_seeded_bug.load(std::memory_order_relaxed) == bug; }
+#else
+constexpr bool IsSeeded(SeededBug) { return false; }
+#endif
+
+}  // namespace johnny
+
+#endif  // JOHNNY_BASE_SEEDED_BUG_H_

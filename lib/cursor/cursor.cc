@@ -1,0 +1,167 @@
+#include "cursor/cursor.h"
+
+namespace johnny::cursor {
+
+using node::Header;
+
+void Cursor::SetBound(std::string* bound, bool* has, Slice value) {
+  bound->assign(value);
+  *has = true;
+  state_ = State::kNowhere;
+}
+
+void Cursor::ClearBounds() {
+  has_lower_ = has_upper_ = false;
+  state_ = State::kNowhere;
+}
+
+void Cursor::SetPrefix(Slice prefix) {
+  ClearBounds();
+  SetLower(prefix);
+  // The least string behind all that start with the prefix: its last byte that is not 0xff, plus one.
+  std::string upper(prefix);
+  while (!upper.empty() && static_cast<Byte>(upper.back()) == 0xff) {
+    upper.pop_back();
+  }
+  if (!upper.empty()) {
+    upper.back() = static_cast<char>(static_cast<Byte>(upper.back()) + 1);
+    SetUpper(upper);
+  }
+}
+
+// Takes the position over if the search found an entry within the bounds.
+Lookup Cursor::Land(Lookup result, const tree::Path& path) {
+  if (result != Lookup::kFound) {
+    return result;
+  }
+  if (has_lower_ || has_upper_) {
+    Slice key = node::LeafKey(path.leaf().page, path.leaf().index);
+    if (!InLower(key) || !InUpper(key)) {
+      return Lookup::kNotFound;
+    }
+  }
+  if (&path != &path_) {
+    path_ = path;
+  }
+  state_ = State::kOn;
+  return Lookup::kFound;
+}
+
+Lookup Cursor::LandOrUnposition(Lookup result, const tree::Path& path) {
+  result = Land(result, path);
+  if (result != Lookup::kFound) {
+    state_ = State::kNowhere;
+  }
+  return result;
+}
+
+// The first entry >= key.
+Lookup Cursor::AtOrAfter(Slice key, tree::Path* path) const {
+  Lookup result = tree::Search(*view_, *record_, key, path);
+  if (result != Lookup::kNotFound || path->top < 0) {
+    return result;
+  }
+  return path->leaf().index < Header(path->leaf().page)->count ? Lookup::kFound : tree::StepLeaf(*view_, true, path);
+}
+
+// The last entry < key, or <= key.
+Lookup Cursor::Before(Slice key, bool or_at, tree::Path* path) const {
+  Lookup result = tree::Search(*view_, *record_, key, path);
+  if (result == Lookup::kError || path->top < 0 || (result == Lookup::kFound && or_at)) {
+    return result;
+  }
+  if (path->leaf().index > 0) {
+    path->leaf().index--;
+    return Lookup::kFound;
+  }
+  return tree::StepLeaf(*view_, false, path);
+}
+
+Lookup Cursor::First() {
+  tree::Path path;
+  return Land(has_lower_ ? AtOrAfter(lower_, &path) : tree::SearchEdge(*view_, *record_, false, &path), path);
+}
+
+Lookup Cursor::Last() {
+  tree::Path path;
+  return Land(has_upper_ ? Before(upper_, false, &path) : tree::SearchEdge(*view_, *record_, true, &path), path);
+}
+
+Lookup Cursor::Next() {
+  if (state_ == State::kNowhere) {
+    return First();
+  }
+  if (state_ == State::kSaved && Restore() == Lookup::kError) {
+    return Lookup::kError;
+  }
+  uint32_t index = path_.leaf().index + (state_ == State::kOn ? 1 : 0);
+  if (path_.top >= 0 && index < Header(path_.leaf().page)->count) {
+    if (has_upper_ && !InUpper(node::LeafKey(path_.leaf().page, index))) {
+      return Lookup::kNotFound;
+    }
+    path_.leaf().index = index;
+    state_ = State::kOn;
+    return Lookup::kFound;
+  }
+  tree::Path path = path_;
+  return path.top < 0 ? Lookup::kNotFound : Land(tree::StepLeaf(*view_, true, &path), path);
+}
+
+Lookup Cursor::Prev() {
+  if (state_ == State::kNowhere) {
+    return Last();
+  }
+  if (state_ == State::kSaved && Restore() == Lookup::kError) {
+    return Lookup::kError;
+  }
+  if (path_.top >= 0 && path_.leaf().index > 0) {
+    uint32_t index = path_.leaf().index - 1;
+    if (has_lower_ && !InLower(node::LeafKey(path_.leaf().page, index))) {
+      return Lookup::kNotFound;
+    }
+    path_.leaf().index = index;
+    state_ = State::kOn;
+    return Lookup::kFound;
+  }
+  tree::Path path = path_;
+  return path.top < 0 ? Lookup::kNotFound : Land(tree::StepLeaf(*view_, false, &path), path);
+}
+
+Lookup Cursor::SeekExact(Slice key) {
+  tree::Path path;
+  return LandOrUnposition(tree::Search(*view_, *record_, key, &path), path);
+}
+
+Lookup Cursor::SeekAtOrAfter(Slice key) {
+  tree::Path path;
+  bool below = has_lower_ && node::CompareKeys(key, lower_) < 0;
+  return LandOrUnposition(AtOrAfter(below ? Slice(lower_) : key, &path), path);
+}
+
+Lookup Cursor::SeekAtOrBefore(Slice key) {
+  tree::Path path;
+  bool above = has_upper_ && node::CompareKeys(key, upper_) >= 0;
+  return LandOrUnposition(above ? Before(upper_, false, &path) : Before(key, true, &path), path);
+}
+
+Lookup Cursor::Restore() {
+  if (state_ == State::kSaved) {
+    Lookup result = tree::Search(*view_, *record_, key_, &path_);
+    if (result != Lookup::kError) {
+      state_ = result == Lookup::kFound ? State::kOn : State::kGap;
+    }
+    return result;
+  }
+  return state_ == State::kOn ? Lookup::kFound : Lookup::kNotFound;
+}
+
+void Cursor::Save() {
+  if (state_ == State::kOn) {
+    key_.assign(node::LeafKey(path_.leaf().page, path_.leaf().index));
+    state_ = State::kSaved;
+  } else if (state_ == State::kGap) {
+    state_ = State::kSaved;
+  }
+}
+
+}  // namespace johnny::cursor

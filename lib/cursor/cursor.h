@@ -1,0 +1,76 @@
+// Ordered iteration over a tree.
+//
+// A cursor stands on an entry, or in the gap that a deleted entry left, or nowhere. In a write transaction, Save() is called before the
+// tree changes: the cursor then keeps its key and finds its place again at its next use.
+// Thread rules: those of its transaction.
+#ifndef JOHNNY_CURSOR_CURSOR_H_
+#define JOHNNY_CURSOR_CURSOR_H_
+
+#include <string>
+
+#include "tree/tree.h"
+
+namespace johnny::cursor {
+
+using tree::Lookup;
+
+class Cursor {
+ public:
+  Cursor(const pager::View* view, const format::TableRecord* record) : view_(view), record_(record) {}
+
+  // Limits the cursor to [lower, upper) and unpositions it.
+  void SetLower(Slice lower) { SetBound(&lower_, &has_lower_, lower); }
+  void SetUpper(Slice upper) { SetBound(&upper_, &has_upper_, upper); }
+  void ClearBounds();
+  void SetPrefix(Slice prefix);
+
+  // Movements: kNotFound leaves the cursor as it was. From nowhere, Next() is First() and Prev() is Last().
+  Lookup First();
+  Lookup Last();
+  Lookup Next();
+  Lookup Prev();
+  // Seeks: kNotFound leaves the cursor nowhere.
+  Lookup SeekExact(Slice key);
+  Lookup SeekAtOrAfter(Slice key);
+  Lookup SeekAtOrBefore(Slice key);
+
+  // Finds the place again after changes. kFound: on an entry; kNotFound: it has been deleted, or nowhere.
+  Lookup Restore();
+  bool nowhere() const { return state_ == State::kNowhere; }
+  // The current entry, after a call that returned kFound.
+  node::LeafEntry entry() const { return node::GetLeafEntry(path_.leaf().page, path_.leaf().index); }
+
+  // Keeps the position by its key. Must be called before the tree changes or its frames move.
+  void Save();
+  void Unposition() { state_ = State::kNowhere; }
+
+ private:
+  enum class State {
+    kNowhere,
+    kOn,     // path_ is at the entry
+    kGap,    // path_ is at the lower bound of key_, whose entry is gone
+    kSaved,  // path_ is not valid; key_ is
+  };
+
+  void SetBound(std::string* bound, bool* has, Slice value);
+  bool InLower(Slice key) const { return !has_lower_ || node::CompareKeys(key, lower_) >= 0; }
+  bool InUpper(Slice key) const { return !has_upper_ || node::CompareKeys(key, upper_) < 0; }
+  Lookup Land(Lookup result, const tree::Path& path);
+  Lookup LandOrUnposition(Lookup result, const tree::Path& path);
+  Lookup AtOrAfter(Slice key, tree::Path* path) const;
+  Lookup Before(Slice key, bool or_at, tree::Path* path) const;
+
+  const pager::View* view_;
+  const format::TableRecord* record_;
+  State state_ = State::kNowhere;
+  tree::Path path_;
+  std::string key_;
+  std::string lower_;
+  std::string upper_;
+  bool has_lower_ = false;
+  bool has_upper_ = false;
+};
+
+}  // namespace johnny::cursor
+
+#endif  // JOHNNY_CURSOR_CURSOR_H_

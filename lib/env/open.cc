@@ -1,0 +1,240 @@
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/seeded_bug.h"
+#include "base/status.h"
+#include "env/env.h"
+
+namespace johnny::env {
+namespace {
+
+using format::MasterPage;
+using txn::Database;
+
+// Locked by everybody who has the file open: exclusively for writing, shared for reading.
+constexpr uint64_t kOpenLockOffset = uint64_t{1} << 62;
+constexpr TxnId kFirstTxn = 1;
+
+absl::Status CreateFile(os::System* system, const std::string& path, const OpenOptions& options) {
+  std::string temporary = absl::StrCat(path, ".new-", absl::Hex(system->RandomNumber(), absl::kZeroPad16));
+  MasterPage master;
+  master.page_size = options.page_size;
+  master.database_id = system->RandomNumber();
+  master.txn = master.durable_txn = kFirstTxn;
+  master.id_ceiling = kFirstTxn + 1024;
+  master.page_count = format::FirstPage(options.page_size);
+  master.flags = format::kMasterDurable | format::kMasterClean;
+  std::vector<Byte> region(format::kMasterRegion);
+  for (uint64_t offset : format::kMasterSlotOffset) {
+    format::EncodeMasterPage(master, region.data() + offset);
+  }
+  JOHNNY_ASSIGN_OR_RETURN(auto file, system->Open(temporary, os::OpenMode::kCreateNew, options.permissions));
+  Slice piece = MakeSlice(region.data(), region.size());
+  absl::Status status = file->WriteAt(0, absl::MakeConstSpan(&piece, 1));
+  if (status.ok()) {
+    status = file->SyncData();
+  }
+  if (status.ok()) {
+    status = system->Link(temporary, path);
+  }
+  absl::Status unlinked = system->Unlink(temporary);
+  JOHNNY_RETURN_IF_ERROR(status);
+  JOHNNY_RETURN_IF_ERROR(unlinked);
+  return system->SyncDirectoryOf(path);
+}
+
+absl::StatusOr<std::unique_ptr<os::File>> OpenOrCreate(os::System* system, const std::string& path, const OpenOptions& options) {
+  os::OpenMode mode = options.database.read_only ? os::OpenMode::kReadOnly : os::OpenMode::kReadWrite;
+  auto file = system->Open(path, mode, options.permissions);
+  if (file.ok()) {
+    if (options.create && options.exclusive) {
+      return MakeStatus(Code::kExists, absl::StrCat(path, ": the file exists already"));
+    }
+    return file;
+  }
+  if (CodeOf(file.status()) != Code::kNoSuchFile || !options.create || options.database.read_only) {
+    return file;
+  }
+  absl::Status created = CreateFile(system, path, options);
+  if (!created.ok() && (CodeOf(created) != Code::kExists || options.exclusive)) {
+    return created;
+  }
+  return system->Open(path, mode, options.permissions);
+}
+
+// What the two slots hold.
+struct Masters {
+  absl::StatusOr<MasterPage> slots[2] = {MakeStatus(Code::kCorrupt, "not read"), MakeStatus(Code::kCorrupt, "not read")};
+  format::SyncMark mark;
+  bool mark_valid = false;
+};
+
+absl::StatusOr<Masters> ReadMasters(os::File* file, const std::string& path) {
+  JOHNNY_ASSIGN_OR_RETURN(uint64_t size, file->Size());
+  if (size < format::kMasterRegion) {
+    return MakeStatus(Code::kNotADatabase, absl::StrCat(path, ": too short for a JohnnyDB database (", size, " bytes)"));
+  }
+  Masters masters;
+  std::vector<Byte> page(format::kMasterPageSize);
+  for (int slot = 0; slot < 2; ++slot) {
+    JOHNNY_RETURN_IF_ERROR(file->ReadAt(format::kMasterSlotOffset[slot], page.data(), page.size()));
+    masters.slots[slot] = format::DecodeMasterPage(page.data(), slot);
+  }
+  JOHNNY_RETURN_IF_ERROR(file->ReadAt(format::kSyncMarkOffset, page.data(), format::kSyncMarkSize));
+  masters.mark_valid = format::DecodeSyncMark(page.data(), &masters.mark);
+  return masters;
+}
+
+// The error to report when no slot has a usable master page.
+absl::Status NoMaster(const Masters& masters, const std::string& path) {
+  for (Code code : {Code::kVersionMismatch, Code::kCorrupt, Code::kNotADatabase}) {
+    for (const auto& slot : masters.slots) {
+      if (!slot.ok() && CodeOf(slot.status()) == code) {
+        return MakeStatus(code, absl::StrCat(path, ": ", std::string(slot.status().message())));
+      }
+    }
+  }
+  return MakeStatus(Code::kCorrupt, absl::StrCat(path, ": no usable master page"));
+}
+
+// Slots that may count, newest first.
+std::vector<int> Candidates(const Masters& masters, uint64_t boot_id, TxnId* discarded) {
+  std::vector<int> slots;
+  for (int slot = 0; slot < 2; ++slot) {
+    if (!masters.slots[slot].ok()) {
+      continue;
+    }
+    if (masters.mark_valid && masters.mark.boot_id == boot_id && masters.slots[slot]->txn > masters.mark.durable_txn) {
+      *discarded = std::max(*discarded, masters.slots[slot]->txn);
+      continue;
+    }
+    slots.push_back(slot);
+  }
+  if (slots.size() == 2) {
+    const MasterPage& a = *masters.slots[0];
+    const MasterPage& b = *masters.slots[1];
+    auto rank = [](const MasterPage& m) { return std::make_tuple(m.txn, m.id_ceiling, m.durable()); };
+    if (rank(b) > rank(a)) {
+      std::swap(slots[0], slots[1]);
+    }
+    // Slots of different databases: something copied one over. Only the newer one's own kind counts.
+    if (a.database_id != b.database_id || a.page_size != b.page_size) {
+      slots.resize(1);
+    }
+  }
+  return slots;
+}
+
+absl::Status CheckFileSize(const MasterPage& master, uint64_t file_size, const std::string& path) {
+  if (master.page_count > file_size / master.page_size) {
+    return MakeStatus(Code::kCorrupt, absl::StrCat(path, ": the file is cut short: ", file_size, " bytes, but transaction ",
+                                                   master.txn, " has ", master.page_count, " pages of ", master.page_size));
+  }
+  return absl::OkStatus();
+}
+
+// Chooses the newest master that counts and sets db's store and commit state from it.
+absl::Status Recover(const Masters& masters, const OpenOptions& options, Database* db) {
+  JOHNNY_ASSIGN_OR_RETURN(uint64_t file_size, db->file->Size());
+  std::vector<int> slots = Candidates(masters, db->system->BootId(), &db->discarded_txn);
+  absl::Status reason = NoMaster(masters, db->path);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const MasterPage& master = *masters.slots[slots[i]];
+    JOHNNY_RETURN_IF_ERROR(db->store != nullptr ? absl::OkStatus() : [&] {
+      auto store = pager::PageStore::Create(db->file.get(), master.page_size, master.database_id, options.address_space);
+      if (store.ok()) {
+        db->store = *std::move(store);
+      }
+      return store.status();
+    }());
+    absl::Status usable = CheckFileSize(master, file_size, db->path);
+    if (usable.ok() && !master.durable() && !IsSeeded(SeededBug::kLazyUnverified)) {
+      const MasterPage* other = i + 1 < slots.size() ? &*masters.slots[slots[i + 1]] : nullptr;
+      if (other != nullptr && !CheckFileSize(*other, file_size, db->path).ok()) {
+        other = nullptr;
+      }
+      usable = VerifyChanges(*db->store, master, other);
+    }
+    if (usable.ok()) {
+      db->newest_master = master;
+      db->newest_slot = db->durable_slot = slots[i];
+      db->opened_clean = master.clean() && db->discarded_txn == 0;
+      return absl::OkStatus();
+    }
+    if (master.durable()) {
+      return usable;  // damage, not a crash: falling back would silently drop a commit that was promised
+    }
+    db->discarded_txn = std::max(db->discarded_txn, master.txn);
+    reason = usable;
+  }
+  return reason;
+}
+
+absl::Status SetUp(const Masters& masters, Database* db) {
+  const MasterPage& master = db->newest_master;
+  // Ids go on above every ceiling in sight, so none is used twice, not even one of a commit that was discarded.
+  db->last_id = db->id_ceiling = master.id_ceiling;
+  for (const auto& slot : masters.slots) {
+    if (slot.ok() && slot->database_id == master.database_id) {
+      db->last_id = std::max(db->last_id, slot->id_ceiling);
+    }
+  }
+  if (IsSeeded(SeededBug::kIdsUsedTwice)) {
+    db->last_id = master.txn;
+  }
+  db->durable_txn.store(master.txn, std::memory_order_relaxed);
+  db->on_disk_clean = db->opened_clean;
+  db->sync_mark_set = masters.mark_valid && masters.mark.boot_id == db->system->BootId();
+  JOHNNY_ASSIGN_OR_RETURN(db->board, readers::SnapshotBoard::Create(db->options.max_readers));
+  if (!db->options.read_only) {
+    JOHNNY_ASSIGN_OR_RETURN(db->frames, pager::FrameArena::Create(master.page_size, db->options.memory_budget));
+  }
+  db->board.Announce({master.txn, master.page_count, master.table_count, master.main, master.catalog});
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Database>> Open(os::System* system, const std::string& path, const OpenOptions& options) {
+  auto db = std::make_unique<Database>();
+  db->system = system;
+  db->path = path;
+  db->options = options.database;
+  JOHNNY_ASSIGN_OR_RETURN(db->file, OpenOrCreate(system, path, options));
+  bool read_only = options.database.read_only;
+  absl::Status locked =
+      db->file->Lock(kOpenLockOffset, read_only ? os::File::LockKind::kShared : os::File::LockKind::kExclusive);
+  if (CodeOf(locked) == Code::kBusy) {
+    return MakeStatus(Code::kBusy, absl::StrCat(path, ": the database is open elsewhere, in this process or another"));
+  }
+  JOHNNY_RETURN_IF_ERROR(locked);
+  if (!read_only && !IsSeeded(SeededBug::kTakeoverWithoutSync)) {
+    // A master page seen in the page cache is not yet durable.
+    JOHNNY_RETURN_IF_ERROR(db->file->SyncData());
+  }
+  JOHNNY_ASSIGN_OR_RETURN(Masters masters, ReadMasters(db->file.get(), path));
+  for (const auto& slot : masters.slots) {
+    if (!slot.ok() && CodeOf(slot.status()) == Code::kVersionMismatch) {
+      return NoMaster(masters, path);
+    }
+    if (slot.ok() && !read_only && slot->read_only_compatible_features != 0) {
+      return MakeStatus(Code::kVersionMismatch,
+                        absl::StrCat(path, ": the file uses features with which this library can only read it"));
+    }
+  }
+  JOHNNY_RETURN_IF_ERROR(Recover(masters, options, db.get()));
+  JOHNNY_RETURN_IF_ERROR(SetUp(masters, db.get()));
+  return db;
+}
+
+absl::Status Close(Database* db) {
+  if (db->options.read_only || db->writes_refused.load(std::memory_order_relaxed) ||
+      (db->on_disk_clean && db->durable_txn.load(std::memory_order_relaxed) == db->newest_master.txn)) {
+    return absl::OkStatus();
+  }
+  return db->RewriteMaster(db->last_id + db->IdWindow(), format::kMasterDurable | format::kMasterClean);
+}
+
+}  // namespace johnny::env

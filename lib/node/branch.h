@@ -1,0 +1,57 @@
+// Branch pages: `header | prefix, padded to 4 | head u32[n] | reference[n] | slot u16[n] | free | tails` (FORMAT.md section 5).
+//
+// Child i holds the keys of [separator i, separator i+1); separator 0 is minus infinity and is stored as an empty one. The prefix
+// that all other separators share is stored once; of what remains, the first four bytes are the head. The slot is the
+// remainder's length when that is at most 4, else the offset of its tail {size u16, bytes from the fifth on}.
+//
+// Invariants of a sound branch
+//   1. It has at least one child; separators 1.. ascend strictly.
+//   2. lower = 32 + padded prefix + 22n <= upper; tails lie in [upper, page size) without overlap.
+#ifndef JOHNNY_NODE_BRANCH_H_
+#define JOHNNY_NODE_BRANCH_H_
+
+#include <string>
+
+#include "absl/types/span.h"
+#include "node/leaf.h"
+
+namespace johnny::node {
+
+// A child with its whole separator (ignored for the first of a page).
+struct BranchEntry {
+  Slice separator;
+  format::ChildRef ref;
+};
+
+inline size_t BranchHeadsAt(const Byte* page) {
+  return format::kPageHeaderSize + ((size_t{Header(page)->prefix} + 3) & ~size_t{3});
+}
+inline Byte* ChildRefAt(Byte* page, uint32_t index) {
+  return page + BranchHeadsAt(page) + 4 * size_t{Header(page)->count} + format::kChildRefSize * size_t{index};
+}
+inline const Byte* ChildRefAt(const Byte* page, uint32_t index) { return ChildRefAt(const_cast<Byte*>(page), index); }
+inline format::ChildRef GetChild(const Byte* page, uint32_t index) { return format::LoadChildRef(ChildRefAt(page, index)); }
+inline void SetChild(Byte* page, uint32_t index, const format::ChildRef& ref) {
+  format::StoreChildRef(ChildRefAt(page, index), ref);
+}
+
+// The child whose range holds `key`.
+uint32_t SearchBranch(const Byte* page, Slice key);
+
+// Appends separator `index` to *out (nothing for 0).
+void AppendSeparator(const Byte* page, uint32_t index, std::string* out);
+
+// Fills `page` with at least one child. False, and the page undefined, when they do not fit. Nothing may lie in `page`.
+bool BuildBranch(Byte* page, uint32_t page_size, uint8_t level, absl::Span<const BranchEntry> entries);
+// Bytes BuildBranch would use, header included.
+size_t BranchBytesNeeded(absl::Span<const BranchEntry> entries);
+
+// Inserts a child at `index` > 0. False, and the page unchanged, when it does not fit as it is: rebuild or split.
+bool InsertIntoBranch(Byte* page, uint32_t index, Slice separator, const format::ChildRef& ref);
+// Removes child `index`; the page must have another one. Removing child 0 makes child 1 the first.
+void RemoveFromBranch(Byte* page, uint32_t index);
+size_t BranchBytesUsed(const Byte* page);
+
+}  // namespace johnny::node
+
+#endif  // JOHNNY_NODE_BRANCH_H_

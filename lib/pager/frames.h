@@ -1,0 +1,71 @@
+// Frames: the changed pages of a write transaction, in memory. A frame has no page number until it is sealed; inside the
+// transaction a parent refers to a dirty child by the frame's index, so there is no dirty-page table to search.
+//
+// Invariants
+//   1. A reference with kFrameBit names a live frame; its parent is a frame too, or the root of its tree.
+//   2. A live frame is referred to exactly once.
+// Thread rules: belongs to the write transaction.
+#ifndef JOHNNY_PAGER_FRAMES_H_
+#define JOHNNY_PAGER_FRAMES_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "format/layout.h"
+#include "os/memory.h"
+
+namespace johnny::pager {
+
+inline constexpr uint64_t kFrameBit = uint64_t{1} << 47;
+static_assert(kFrameBit == format::kMaxPageNumber + 1);
+
+inline bool IsFrame(const format::ChildRef& ref) { return (ref.page & kFrameBit) != 0; }
+inline uint32_t FrameIndex(const format::ChildRef& ref) { return static_cast<uint32_t>(ref.page); }
+
+class FrameArena {
+ public:
+  static absl::StatusOr<FrameArena> Create(uint32_t page_size, uint64_t memory_budget);
+
+  Byte* At(uint32_t frame) const { return memory_.data() + (size_t{frame} << shift_); }
+  bool Contains(const void* pointer) const {
+    return pointer >= memory_.data() && pointer < memory_.data() + memory_.size();
+  }
+
+  // An uninitialised frame's index; kNoMemory when the arena's address space is used up.
+  absl::StatusOr<uint32_t> Allocate();
+  void Free(uint32_t frame);
+  // Drops all frames; keeps a little memory warm for the next transaction.
+  void Reset();
+
+  size_t live() const { return used_ - free_.size(); }
+  size_t budget() const { return budget_; }  // frames; live() may exceed it a little between two spills
+  bool over_budget() const { return live() > budget_; }
+
+  // Ages for spilling: touching marks a frame as used at the current tick.
+  void Touch(uint32_t frame) { stamp_[frame] = tick_; }
+  void Tick() { ++tick_; }
+  uint32_t stamp(uint32_t frame) const { return stamp_[frame]; }
+  // A stamp such that about half of the live frames are not newer.
+  uint32_t MedianStamp() const;
+
+  // Whether the entry counts that a branch frame holds of its dirty children may be out of date.
+  void MarkCountsStale(uint32_t frame) { stale_[frame] = 1; }
+  void MarkCountsSettled(uint32_t frame) { stale_[frame] = 0; }
+  bool CountsStale(uint32_t frame) const { return stale_[frame] != 0; }
+
+ private:
+  os::ReservedMemory memory_;
+  unsigned shift_ = 0;
+  size_t budget_ = 0;
+  size_t capacity_ = 0;
+  size_t used_ = 0;       // frames handed out so far, freed ones included
+  size_t touched_ = 0;    // frames whose memory may be backed
+  uint32_t tick_ = 0;
+  std::vector<uint32_t> free_;
+  std::vector<uint32_t> stamp_;
+  std::vector<uint8_t> stale_;
+};
+
+}  // namespace johnny::pager
+
+#endif  // JOHNNY_PAGER_FRAMES_H_

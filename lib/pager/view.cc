@@ -1,0 +1,65 @@
+#include "pager/view.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "node/vet.h"
+
+namespace johnny::pager {
+
+absl::StatusOr<std::unique_ptr<PageStore>> PageStore::Create(os::File* file, uint32_t page_size, uint64_t database_id,
+                                                             uint64_t address_space) {
+  auto store = std::make_unique<PageStore>();
+  store->page_size_ = page_size;
+  store->shift_ = static_cast<unsigned>(__builtin_ctz(page_size));
+  store->database_id_ = database_id;
+  JOHNNY_ASSIGN_OR_RETURN(store->mapping_, file->Map(address_space));
+  uint64_t pages = store->mapping_->reserved() >> store->shift_;
+  JOHNNY_ASSIGN_OR_RETURN(store->table_, os::ReservedMemory::Reserve(pages * sizeof(uint16_t)));
+  return store;
+}
+
+absl::Status PageStore::CheckNode(PageNumber number, int level) const {
+  const Byte* bytes = page(number);
+  const format::PageHeader* header = node::Header(bytes);
+  uint64_t checksum = header->checksum;
+  if (checksum != format::PageChecksum(bytes, page_size_, database_id_, number)) {
+    return CorruptPage(number, absl::StrCat("checksum mismatch (stored ", absl::Hex(checksum, absl::kZeroPad16), ", computed ",
+                                            absl::Hex(format::PageChecksum(bytes, page_size_, database_id_, number),
+                                                      absl::kZeroPad16),
+                                            ")"));
+  }
+  if (header->page() != number) {
+    return CorruptPage(number, absl::StrCat("the page says it is page ", header->page()));
+  }
+  if (const char* reason = node::VetNode(bytes, page_size_); reason != nullptr) {
+    return CorruptPage(number, reason);
+  }
+  if (level >= 0 && header->level != level) {
+    return CorruptPage(number, absl::StrCat("level ", header->level, " where ", level, " belongs"));
+  }
+  SetChecked(number, Tag(Kind::kNode, checksum));
+  return absl::OkStatus();
+}
+
+const Byte* View::FailRange(PageNumber page) const {
+  SetError(CorruptPage(page, absl::StrCat("reference to a page outside the snapshot's ", page_count_, " pages")));
+  return nullptr;
+}
+
+const Byte* View::FailReference(const format::ChildRef& ref, uint32_t level) const {
+  // The page's own checksum tells a damaged page from one that is not what the parent meant.
+  absl::Status own = store_->CheckNode(ref.page, static_cast<int>(level));
+  SetError(!own.ok() ? own : CorruptPage(ref.page, "not the version that its parent refers to (a lost or misplaced write)"));
+  return nullptr;
+}
+
+const Byte* View::FirstTouch(PageNumber page, uint32_t level) const {
+  absl::Status status = store_->CheckNode(page, static_cast<int>(level));
+  if (!status.ok()) {
+    SetError(std::move(status));
+    return nullptr;
+  }
+  return store_->page(page);
+}
+
+}  // namespace johnny::pager

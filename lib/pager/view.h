@@ -1,0 +1,107 @@
+// A transaction's view of the file: one function resolves a reference, be it a page number or a frame.
+//
+// First touch: a table of 16 bits per page remembers which version of which page this process has checked. A visit compares the
+// parent's reference with the page's header (checksum, level) and the header with the table; only a page not seen before is
+// hashed and vetted. Levels fall by one at every step, so a hostile file cannot make a walk go round in circles.
+#ifndef JOHNNY_PAGER_VIEW_H_
+#define JOHNNY_PAGER_VIEW_H_
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "format/layout.h"
+#include "node/leaf.h"
+#include "os/memory.h"
+#include "os/os.h"
+#include "pager/frames.h"
+
+namespace johnny::pager {
+
+// The mapped file and what is known of its pages; shared by all transactions. Thread-safe.
+class PageStore {
+ public:
+  static absl::StatusOr<std::unique_ptr<PageStore>> Create(os::File* file, uint32_t page_size, uint64_t database_id,
+                                                           uint64_t address_space);
+
+  const Byte* base() const { return mapping_->data(); }
+  uint64_t reserved() const { return mapping_->reserved(); }
+  uint32_t page_size() const { return page_size_; }
+  unsigned shift() const { return shift_; }
+  uint64_t database_id() const { return database_id_; }
+  const Byte* page(PageNumber number) const { return base() + (number << shift_); }
+
+  enum class Kind : uint16_t { kNode = 0, kExtent = 1 };
+  static uint16_t Tag(Kind kind, uint64_t checksum) {
+    // Bit 0 tells the kinds apart, so that an extent checked as bytes never counts as a vetted node; bit 1 makes it non-zero.
+    return static_cast<uint16_t>((checksum >> 48) << 2 | 2 | static_cast<uint16_t>(kind));
+  }
+  bool IsChecked(PageNumber page, uint16_t tag) const { return table()[page].load(std::memory_order_relaxed) == tag; }
+  void SetChecked(PageNumber page, uint16_t tag) const { table()[page].store(tag, std::memory_order_relaxed); }
+
+  // Hashes and vets page `number`; remembers it when sound. `level` < 0: any.
+  absl::Status CheckNode(PageNumber number, int level) const;
+
+ private:
+  std::atomic<uint16_t>* table() const { return reinterpret_cast<std::atomic<uint16_t>*>(table_.data()); }
+
+  std::unique_ptr<os::Mapping> mapping_;
+  os::ReservedMemory table_;
+  uint32_t page_size_ = 0;
+  unsigned shift_ = 0;
+  uint64_t database_id_ = 0;
+};
+
+// One transaction's view. Not thread-safe, cheap to make.
+class View {
+ public:
+  View() = default;
+  // Pages below `page_count` may be looked at. `frames` is null for read transactions.
+  View(const PageStore* store, PageNumber page_count, const FrameArena* frames)
+      : base_(store->base()), shift_(store->shift()), page_count_(page_count), store_(store), frames_(frames) {}
+
+  const PageStore* store() const { return store_; }
+  uint32_t page_size() const { return uint32_t{1} << shift_; }
+  PageNumber page_count() const { return page_count_; }
+  void set_page_count(PageNumber page_count) { page_count_ = page_count; }
+
+  // The page behind a reference, vetted and of level `level`; nullptr on damage, with the reason in TakeError().
+  const Byte* Resolve(const format::ChildRef& ref, uint32_t level) const {
+    if (__builtin_expect(IsFrame(ref), 0)) {
+      return frames_->At(FrameIndex(ref));
+    }
+    if (__builtin_expect(ref.page >= page_count_, 0)) {
+      return FailRange(ref.page);
+    }
+    const Byte* page = base_ + (ref.page << shift_);
+    const format::PageHeader* header = node::Header(page);
+    uint64_t checksum = header->checksum;
+    if (__builtin_expect(static_cast<uint32_t>(checksum) != ref.checksum || header->level != level, 0)) {
+      return FailReference(ref, level);
+    }
+    if (__builtin_expect(!store_->IsChecked(ref.page, PageStore::Tag(PageStore::Kind::kNode, checksum)), 0)) {
+      return FirstTouch(ref.page, level);
+    }
+    return page;
+  }
+
+  void SetError(absl::Status error) const { error_ = std::move(error); }
+  absl::Status TakeError() const { return std::exchange(error_, absl::OkStatus()); }
+
+ private:
+  const Byte* FailRange(PageNumber page) const;
+  const Byte* FailReference(const format::ChildRef& ref, uint32_t level) const;
+  const Byte* FirstTouch(PageNumber page, uint32_t level) const;
+
+  const Byte* base_ = nullptr;
+  unsigned shift_ = 0;
+  PageNumber page_count_ = 0;
+  const PageStore* store_ = nullptr;
+  const FrameArena* frames_ = nullptr;
+  mutable absl::Status error_;
+};
+
+}  // namespace johnny::pager
+
+#endif  // JOHNNY_PAGER_VIEW_H_

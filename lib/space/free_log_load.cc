@@ -1,0 +1,177 @@
+// Reading a free log back: the segments, then the records they have not seen.
+#include <algorithm>
+
+#include "absl/container/btree_map.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "space/free_log.h"
+
+namespace johnny::space {
+namespace {
+
+using format::ChildRef;
+using format::PageType;
+
+// Free and pending runs by place, with their births and deaths.
+class State {
+ public:
+  absl::Status Add(const PendingRun& added, PageNumber page) {
+    auto next = runs_.lower_bound(added.run.first);
+    if ((next != runs_.end() && next->first < added.run.end()) ||
+        (next != runs_.begin() && std::prev(next)->second.run.end() > added.run.first)) {
+      return CorruptPage(page, absl::StrCat("free log: page ", added.run.first, " or one behind it is free twice"));
+    }
+    runs_.emplace(added.run.first, added);
+    return absl::OkStatus();
+  }
+
+  // Takes pages that are all free or pending.
+  absl::Status Take(Run taken, PageNumber page) {
+    while (taken.pages > 0) {
+      auto at = runs_.upper_bound(taken.first);
+      if (at == runs_.begin() || (--at)->second.run.end() <= taken.first) {
+        return CorruptPage(page, absl::StrCat("free log: page ", taken.first, " is taken but was not free"));
+      }
+      PendingRun old = at->second;
+      runs_.erase(at);
+      PageNumber end = std::min(old.run.end(), taken.end());
+      Put(old, old.run.first, taken.first);
+      Put(old, end, old.run.end());
+      taken = {end, taken.end() - end};
+    }
+    return absl::OkStatus();
+  }
+
+  std::vector<PendingRun> Runs() const {
+    std::vector<PendingRun> runs;
+    runs.reserve(runs_.size());
+    for (const auto& [first, run] : runs_) {
+      runs.push_back(run);
+    }
+    return runs;
+  }
+
+ private:
+  void Put(PendingRun run, PageNumber first, PageNumber end) {
+    if (first < end) {
+      run.run = {first, end - first};
+      runs_.emplace(first, run);
+    }
+  }
+
+  absl::btree_map<PageNumber, PendingRun> runs_;
+};
+
+// Calls apply(part) for those parts of `run` that lie in segments older than `txn`.
+template <typename Apply>
+absl::Status ForEachPartOlderThan(absl::Span<const SegmentRef> segments, TxnId txn, Run run, Apply apply) {
+  if (segments.empty()) {
+    return apply(run);
+  }
+  auto next = std::upper_bound(segments.begin(), segments.end(), run.first,
+                               [](PageNumber page, const SegmentRef& segment) { return page < segment.start; });
+  while (run.pages > 0) {
+    const SegmentRef& segment = *std::prev(next);
+    PageNumber end = next == segments.end() ? run.end() : std::min(run.end(), next->start);
+    if (segment.as_of < txn) {
+      JOHNNY_RETURN_IF_ERROR(apply(Run{run.first, end - run.first}));
+    }
+    run = {end, run.end() - end};
+    if (next != segments.end()) {
+      ++next;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Apply(const LogRecord& record, absl::Span<const SegmentRef> segments, PageNumber page, State* state) {
+  Run added{record.old_page_count, record.new_page_count - record.old_page_count};
+  JOHNNY_RETURN_IF_ERROR(ForEachPartOlderThan(segments, record.txn, added, [&](Run part) {
+    return part.pages == 0 ? absl::OkStatus() : state->Add({part, 0, 0}, page);
+  }));
+  for (const Run& taken : record.taken) {
+    JOHNNY_RETURN_IF_ERROR(
+        ForEachPartOlderThan(segments, record.txn, taken, [&](Run part) { return state->Take(part, page); }));
+  }
+  for (const PendingRun& freed : record.freed) {
+    JOHNNY_RETURN_IF_ERROR(ForEachPartOlderThan(segments, record.txn, freed.run, [&](Run part) {
+      return state->Add({part, freed.birth, freed.death}, page);
+    }));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LoadSegments(const pager::View& view, LoadedLog* log, State* state) {
+  for (size_t i = 0; i < log->segments.size(); ++i) {
+    SegmentRef& segment = log->segments[i];
+    if (segment.first.page == 0 && segment.as_of == 0) {
+      continue;  // nothing was free at creation
+    }
+    JOHNNY_ASSIGN_OR_RETURN(Stream stream, ReadStream(view, segment.first, PageType::kFreeLogSegment));
+    if (stream.birth != segment.as_of) {
+      return CorruptPage(segment.first.page, "free log: segment of another transaction");
+    }
+    JOHNNY_ASSIGN_OR_RETURN(auto runs, DecodeSegment(stream.bytes, segment.as_of, segment.first.page));
+    PageNumber end = i + 1 < log->segments.size() ? log->segments[i + 1].start : format::kMaxPageNumber;
+    for (const PendingRun& run : runs) {
+      if (run.run.first < segment.start || run.run.end() > end) {
+        return CorruptPage(segment.first.page, "free log: segment lists pages outside its range");
+      }
+      JOHNNY_RETURN_IF_ERROR(state->Add(run, segment.first.page));
+    }
+    segment.pages = std::move(stream.pages);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<LoadedLog> LoadFreeLog(const pager::View& view, const ChildRef& newest, TxnId master_txn,
+                                      PageNumber page_count) {
+  LoadedLog log;
+  if (newest.page == 0) {
+    return log;
+  }
+  std::vector<LogRecord> records;  // newest first
+  TxnId oldest_needed = 0;
+  TxnId below = master_txn + 1;
+  for (ChildRef at = newest; at.page != 0;) {
+    JOHNNY_ASSIGN_OR_RETURN(Stream stream, ReadStream(view, at, PageType::kFreeLogRecord));
+    JOHNNY_ASSIGN_OR_RETURN(LogRecord record, DecodeRecord(stream.bytes, at.page));
+    if (record.txn != stream.birth || record.txn >= below || record.new_page_count > page_count) {
+      return CorruptPage(at.page, "free log: record of the wrong transaction");
+    }
+    below = record.txn;
+    if (records.empty()) {
+      log.segments = record.segments;
+      log.meta_region = record.meta_region;
+      oldest_needed = record.txn;
+      for (const SegmentRef& segment : log.segments) {
+        oldest_needed = std::min(oldest_needed, segment.as_of);
+      }
+      if (log.segments.empty()) {
+        oldest_needed = 0;
+      }
+    }
+    bool last = record.previous_txn <= oldest_needed;
+    at = last ? ChildRef() : record.previous;
+    log.records.push_back({record.txn, std::move(stream.pages)});
+    records.push_back(std::move(record));
+  }
+  std::reverse(log.records.begin(), log.records.end());
+
+  State state;
+  JOHNNY_RETURN_IF_ERROR(LoadSegments(view, &log, &state));
+  for (size_t i = records.size(); i-- > 0;) {
+    JOHNNY_RETURN_IF_ERROR(
+        Apply(records[i], log.segments, log.records[records.size() - 1 - i].pages.front(), &state));
+  }
+  log.runs = state.Runs();
+  if (!log.runs.empty() &&
+      (log.runs.front().run.first < format::FirstPage(view.page_size()) || log.runs.back().run.end() > page_count)) {
+    return CorruptPage(newest.page, "free log: lists pages outside the file");
+  }
+  return log;
+}
+
+}  // namespace johnny::space

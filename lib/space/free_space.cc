@@ -1,0 +1,357 @@
+#include "space/free_space.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/seeded_bug.h"
+#include "base/status.h"
+
+namespace johnny::space {
+namespace {
+
+// Pages that deletes may use and puts may not.
+constexpr uint64_t kDeleteReserve = 32;
+// Growth: steps of a sixteenth of the file within these bounds, written with zeros so that later syncs find written blocks; a
+// transaction that grows the file by more preallocates the rest, since it will write the blocks itself.
+constexpr uint64_t kMinGrowth = 16;
+constexpr uint64_t kMaxGrowth = 1024;
+constexpr uint64_t kZeroedGrowthPerTxn = 1024;
+constexpr uint64_t kPreallocatedGrowth = 4096;
+// The meta region: about four times what lives in it, at most a sixteenth of the file but for small files.
+constexpr uint64_t kMinMetaRegion = 64;
+constexpr uint64_t kMetaChunk = 16;
+
+}  // namespace
+
+FreeSpace::FreeSpace(os::File* file, const pager::PageStore* store, FreeSpaceOptions options, PinnedSource pinned)
+    : file_(file), store_(store), options_(options), pinned_(std::move(pinned)), page_size_(store->page_size()) {}
+
+absl::Status FreeSpace::Load(const pager::View& view, const format::ChildRef& newest, TxnId txn) {
+  JOHNNY_ASSIGN_OR_RETURN(LoadedLog log, LoadFreeLog(view, newest, txn, view.page_count()));
+  JOHNNY_ASSIGN_OR_RETURN(uint64_t file_size, file_->Size());
+  page_count_ = view.page_count();
+  file_pages_ = file_size >> store_->shift();
+  for (const Run& run : log.meta_region) {
+    meta_region_.Add(run);
+  }
+  for (const PendingRun& run : log.runs) {
+    if (run.death == 0) {
+      AddFree(run.run);
+    } else {
+      pending_[0].push_back(run);
+      pending_pages_ += run.run.pages;
+    }
+  }
+  segments_ = std::move(log.segments);
+  records_.assign(log.records.begin(), log.records.end());
+  newest_record_ = newest;
+  newest_record_txn_ = records_.empty() ? 0 : records_.back().txn;
+  log_pages_ = CountLogPages();
+  return absl::OkStatus();
+}
+
+void FreeSpace::Begin(TxnId txn) {
+  txn_ = txn;
+  old_page_count_ = page_count_;
+  taken_.Clear();
+  freed_.clear();
+  freed_pages_ = 0;
+  run_pages_ = 0;
+  reserved_ = 0;
+  grown_pages_ = 0;
+  refreshed_ = false;
+}
+
+// ---- The free sets ----
+
+void FreeSpace::AddFree(Run run) {
+  while (run.pages > 0) {
+    auto region = meta_region_.FirstEndingAfter(run.first);
+    bool inside = region && region->first <= run.first;
+    PageNumber end = !region ? run.end() : std::min(run.end(), inside ? region->end() : region->first);
+    bool added = (inside ? meta_ : data_).Add({run.first, end - run.first});
+    JOHNNY_CHECK(added);
+    run = {end, run.end() - end};
+  }
+}
+
+void FreeSpace::ReleasePending() {
+  std::vector<TxnId> pinned = pinned_();
+  if (IsSeeded(SeededBug::kReuseOneTxnEarly) && !pinned.empty()) {
+    pinned.pop_back();
+  }
+  if (IsSeeded(SeededBug::kStalePinnedSnapshot)) {
+    if (stale_pinned_.empty()) {
+      stale_pinned_ = pinned;
+    }
+    pinned = stale_pinned_;
+  }
+  std::vector<std::pair<TxnId, PendingRun>> waiting;
+  for (auto at = pending_.begin(); at != pending_.end();) {
+    if (at->first != 0 && std::binary_search(pinned.begin(), pinned.end(), at->first)) {
+      ++at;
+      continue;
+    }
+    for (const PendingRun& run : at->second) {
+      auto newer = std::lower_bound(pinned.begin(), pinned.end(), run.death);
+      TxnId newest_older = newer == pinned.begin() ? 0 : *std::prev(newer);
+      if (newer == pinned.begin() || newest_older < run.birth) {
+        AddFree(run.run);
+        pending_pages_ -= run.run.pages;
+      } else {
+        waiting.emplace_back(newest_older, run);
+      }
+    }
+    at = pending_.erase(at);
+  }
+  for (const auto& [snapshot, run] : waiting) {
+    pending_[snapshot].push_back(run);
+  }
+}
+
+void FreeSpace::RefreshOnce() {
+  if (!refreshed_) {
+    refreshed_ = true;
+    ReleasePending();
+  }
+}
+
+// ---- Room ----
+
+uint64_t FreeSpace::Overhead() const {
+  // Free-log pages: a record of at most 22 bytes per taken or freed run, two segments, and their directory.
+  uint64_t runs = reserved_ + freed_.size() + taken_.runs();
+  uint64_t segment = segments_.empty() ? 1 : log_pages_ / segments_.size() + 1;
+  return 4 + runs * 22 / page_size_ + 2 * (segment + 1);
+}
+
+absl::Status FreeSpace::Reserve(uint64_t pages, bool may_use_reserve) {
+  reserved_ += pages;
+  uint64_t reserve = may_use_reserve ? 0 : kDeleteReserve;
+  uint64_t wanted = reserved_ + Overhead() + reserve;
+  uint64_t room = free_pages() + (file_pages_ > page_count_ ? file_pages_ - page_count_ : 0);
+  if (room >= wanted) {
+    return absl::OkStatus();
+  }
+  RefreshOnce();
+  room = free_pages() + (file_pages_ > page_count_ ? file_pages_ - page_count_ : 0);
+  if (room >= wanted) {
+    return absl::OkStatus();
+  }
+  absl::Status grown = Grow(wanted - room);
+  if (!grown.ok()) {
+    reserved_ -= pages;
+  }
+  return grown;
+}
+
+// Adds at least `pages` pages to the file.
+absl::Status FreeSpace::Grow(uint64_t pages) {
+  uint64_t old_pages = std::max(file_pages_, page_count_);
+  if (old_pages + pages > options_.limit_pages) {
+    return MakeStatus(options_.has_size_limit ? Code::kSizeLimit : Code::kNoMemory,
+                      absl::StrCat("the database would grow past its ",
+                                   options_.has_size_limit ? "size limit of " : "reserved address space of ",
+                                   options_.limit_pages << store_->shift(), " bytes"));
+  }
+  bool preallocate = grown_pages_ >= kZeroedGrowthPerTxn || pages > kMaxGrowth;
+  uint64_t step = preallocate ? kPreallocatedGrowth : std::clamp(page_count_ / 16, kMinGrowth, kMaxGrowth);
+  step = std::min(std::max(step, pages), options_.limit_pages - old_pages);
+  auto grow_by = [&](uint64_t count) -> absl::Status {
+    uint64_t offset = old_pages << store_->shift();
+    if (preallocate) {
+      return file_->Preallocate(offset, count << store_->shift());
+    }
+    std::vector<char> zeros(count << store_->shift());
+    Slice piece(zeros.data(), zeros.size());
+    return file_->WriteAt(offset, absl::MakeConstSpan(&piece, 1));
+  };
+  absl::Status status = grow_by(step);
+  if (!status.ok() && CodeOf(status) == Code::kDiskFull && step > pages) {
+    step = pages;
+    status = grow_by(step);
+  }
+  if (status.ok()) {
+    file_pages_ = old_pages + step;
+    grown_pages_ += step;
+  }
+  return status;
+}
+
+// ---- Allocation ----
+
+bool FreeSpace::TryExtend(uint64_t pages) {
+  uint64_t end = page_count_ + pages;
+  if (end > file_pages_ && !Grow(end - std::max(file_pages_, page_count_)).ok()) {
+    return false;
+  }
+  AddFree({page_count_, pages});
+  page_count_ = end;
+  return true;
+}
+
+// Whether the file should rather grow than have its scattered free pages used up.
+bool FreeSpace::WantsSlack(uint64_t pages) const {
+  uint64_t free = free_pages();
+  uint64_t used = page_count_ - free;
+  uint64_t target = used * options_.slack_percent / 100;
+  uint64_t ceiling = std::max<uint64_t>(used * 45 / 100, 1024);
+  target = std::max(target, std::min(3 * recent_commit_pages_, ceiling));
+  return free < target + pages;
+}
+
+void FreeSpace::Took(Run run) {
+  bool added = taken_.Add(run);
+  JOHNNY_CHECK(added);
+}
+
+std::optional<Run> FreeSpace::TakeAny(uint64_t pages) {
+  std::optional<Run> run = data_.TakeLongest(pages);
+  return run ? run : meta_.TakeLongest(pages);
+}
+
+std::optional<Run> FreeSpace::TakeData(uint64_t pages) {
+  if (auto run = data_.TakeBestFit(pages)) {
+    return run;
+  }
+  RefreshOnce();
+  if (auto run = data_.TakeBestFit(pages)) {
+    return run;
+  }
+  if (WantsSlack(pages) && TryExtend(pages)) {
+    if (auto run = data_.TakeBestFit(pages)) {
+      return run;
+    }
+  }
+  if (auto run = data_.TakeLongest(pages)) {
+    return run;
+  }
+  if (TryExtend(pages)) {
+    return TakeAny(pages);
+  }
+  return TakeAny(pages);
+}
+
+void FreeSpace::AddMetaRegion(uint64_t pages) {
+  uint64_t live = meta_region_.pages() - meta_.pages();
+  uint64_t chunk = std::max({pages, kMetaChunk, std::min<uint64_t>(live, kMaxGrowth)});
+  std::optional<Run> run = data_.TakeBestFit(chunk);
+  if (!run && TryExtend(chunk)) {
+    run = data_.TakeBestFit(chunk);
+  }
+  if (run) {
+    meta_region_.Add(*run);
+    AddFree(*run);
+  }
+}
+
+std::optional<Run> FreeSpace::TakeMeta(uint64_t pages) {
+  if (auto run = meta_.TakeBestFit(pages)) {
+    return run;
+  }
+  RefreshOnce();
+  if (auto run = meta_.TakeBestFit(pages)) {
+    return run;
+  }
+  uint64_t live = meta_region_.pages() - meta_.pages();
+  uint64_t most = std::max(kMinMetaRegion, page_count_ / 16);
+  if (meta_.empty() || meta_region_.pages() < std::min(4 * (live + pages), most)) {
+    AddMetaRegion(pages);
+    if (auto run = meta_.TakeBestFit(pages)) {
+      return run;
+    }
+  }
+  if (auto run = meta_.TakeLongest(pages)) {
+    return run;
+  }
+  return TakeData(pages);
+}
+
+absl::Status FreeSpace::Allocate(uint64_t pages, Use use, std::vector<Run>* runs) {
+  while (pages > 0) {
+    std::optional<Run> run = use == Use::kMeta ? TakeMeta(pages) : TakeData(pages);
+    if (!run) {
+      return MakeStatus(Code::kInternal, "free space: a reserved page is not there");
+    }
+    Took(*run);
+    runs->push_back(*run);
+    pages -= run->pages;
+    reserved_ -= std::min(reserved_, run->pages);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PageNumber> FreeSpace::AllocateRun(uint64_t pages) {
+  // Reserving makes sure that what frames were promised stays there beside it.
+  JOHNNY_RETURN_IF_ERROR(Reserve(pages, /*may_use_reserve=*/false));
+  reserved_ -= pages;
+  std::optional<Run> run = data_.TakeBestFit(pages);
+  if (!run) {
+    RefreshOnce();
+    run = data_.TakeBestFit(pages);
+  }
+  if (!run) {
+    uint64_t end = page_count_ + pages;
+    if (end > file_pages_) {
+      JOHNNY_RETURN_IF_ERROR(Grow(end - std::max(file_pages_, page_count_)));
+    }
+    AddFree({page_count_, pages});
+    page_count_ = end;
+    run = data_.TakeBestFit(pages);
+    JOHNNY_CHECK(run.has_value());
+  }
+  Took(*run);
+  run_pages_ += pages;
+  return run->first;
+}
+
+void FreeSpace::Free(PageNumber first, uint64_t pages, TxnId birth) {
+  if (birth == txn_) {
+    bool own = taken_.Remove({first, pages});
+    JOHNNY_CHECK(own);
+    AddFree({first, pages});
+    return;
+  }
+  freed_.push_back({{first, pages}, birth, txn_});
+  freed_pages_ += pages;
+  if (IsSeeded(SeededBug::kPageFreedTwice) && freed_.size() == 3) {
+    freed_.push_back({{first, pages}, birth, txn_});
+  }
+}
+
+void FreeSpace::Rollback() {
+  data_.RemoveFrom(old_page_count_);
+  meta_.RemoveFrom(old_page_count_);
+  meta_region_.RemoveFrom(old_page_count_);
+  taken_.RemoveFrom(old_page_count_);
+  if (!IsSeeded(SeededBug::kRollbackLeaksPages)) {
+    taken_.ForEach([this](Run run) { AddFree(run); });
+  }
+  page_count_ = old_page_count_;
+  Begin(txn_);
+}
+
+// ---- Lists ----
+
+std::vector<Run> FreeSpace::FreeRuns() const {
+  std::vector<Run> runs;
+  data_.ForEach([&](Run run) { runs.push_back(run); });
+  meta_.ForEach([&](Run run) { runs.push_back(run); });
+  std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.first < b.first; });
+  return runs;
+}
+
+std::vector<FreeSpace::Waiting> FreeSpace::PendingRuns() const {
+  std::vector<Waiting> runs;
+  for (const auto& [snapshot, waiting] : pending_) {
+    for (const PendingRun& run : waiting) {
+      runs.push_back({run, snapshot});
+    }
+  }
+  std::sort(runs.begin(), runs.end(),
+            [](const Waiting& a, const Waiting& b) { return a.run.run.first < b.run.run.first; });
+  return runs;
+}
+
+}  // namespace johnny::space

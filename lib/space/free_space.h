@@ -1,0 +1,149 @@
+// Which pages are free, pending or reusable; what a write transaction takes and frees; the policy of what it gets.
+//
+// Invariants
+//   1. Every page below page_count() is exactly one of: in use, reusable (data or meta region), pending, or taken by the running
+//      transaction.
+//   2. A pending run becomes reusable only when no pinned snapshot s has birth <= s < death. Runs wait under the newest such snapshot
+//      and are looked at again only when that one ends, so a stalled reader costs the pages of its own snapshot, once.
+//   3. What frames will need at commit is reserved when they are made: Allocate() after Reserve() does not fail for lack of room.
+//
+// Thread rules: belongs to the holder of the writer lock.
+#ifndef JOHNNY_SPACE_FREE_SPACE_H_
+#define JOHNNY_SPACE_FREE_SPACE_H_
+
+#include <deque>
+#include <functional>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "os/os.h"
+#include "space/free_log.h"
+
+namespace johnny::space {
+
+enum class Use { kData, kMeta };  // leaves and large values; branches and free-log pages
+
+struct FreeSpaceOptions {
+  uint64_t limit_pages = 0;    // the file never grows past these
+  uint32_t slack_percent = 30;
+  bool has_size_limit = false; // whether running into limit_pages is the user's limit or the address space's
+};
+
+// A commit's part of the free log, sealed: pages to write beside the tree's.
+struct SealedLog {
+  format::ChildRef newest;                // for the master page; entries = pages of the whole free log
+  std::vector<PageNumber> pages;
+  std::vector<Byte> bytes;                // pages.size() pages
+};
+
+class FreeSpace {
+ public:
+  // `pinned` returns the ids of all pinned snapshots, ascending. It is asked only when free space runs short.
+  using PinnedSource = std::function<std::vector<TxnId>()>;
+
+  FreeSpace(os::File* file, const pager::PageStore* store, FreeSpaceOptions options, PinnedSource pinned);
+
+  // Reads the state after `txn` from its free log.
+  absl::Status Load(const pager::View& view, const format::ChildRef& newest, TxnId txn);
+
+  // ---- One write transaction at a time ----
+  void Begin(TxnId txn);
+  // Promises `pages` more pages to frames, growing the file if need be. Deletes may use a small reserve that puts may not, so
+  // that a full database can be emptied. kSizeLimit, kDiskFull, kIoError.
+  absl::Status Reserve(uint64_t pages, bool may_use_reserve);
+  void Unreserve(uint64_t pages) { reserved_ -= pages; }
+  // Pages for reserved frames, in as few runs as the free space allows.
+  absl::Status Allocate(uint64_t pages, Use use, std::vector<Run>* runs);
+  // One contiguous run, not reserved before.
+  absl::StatusOr<PageNumber> AllocateRun(uint64_t pages);
+  // Gives up pages: those of this transaction are reusable at once, others when it has committed and nobody sees them.
+  void Free(PageNumber first, uint64_t pages, TxnId birth);
+
+  // Seals the transaction's changes into free-log pages. Nothing may be taken or freed afterwards.
+  absl::StatusOr<SealedLog> Seal();
+  void Commit();    // the sealed state is the newest snapshot's
+  void Rollback();  // as it was at Begin()
+
+  // ---- Figures ----
+  PageNumber page_count() const { return page_count_; }
+  uint64_t free_pages() const { return data_.pages() + meta_.pages(); }
+  uint64_t pending_pages() const { return pending_pages_; }
+  uint64_t freed_pages() const { return freed_pages_; }
+  uint64_t run_pages() const { return run_pages_; }  // given out by AllocateRun in this transaction
+  bool grew() const { return grown_pages_ > 0; }
+  // Releases what no snapshot needs any more.
+  void ReleasePending();
+  std::vector<Run> FreeRuns() const;
+  // `waits_for` of each run: the newest pinned snapshot that still sees it.
+  struct Waiting {
+    PendingRun run;
+    TxnId waits_for;
+  };
+  std::vector<Waiting> PendingRuns() const;
+  const std::vector<SegmentRef>& segments() const { return segments_; }
+  const std::deque<LoadedLog::Record>& records() const { return records_; }
+
+ private:
+  void AddFree(Run run);
+  void RemoveFree(Run run);
+  uint64_t Overhead() const;
+  absl::Status Grow(uint64_t pages);
+  bool TryExtend(uint64_t pages);
+  bool WantsSlack(uint64_t pages) const;
+  void RefreshOnce();
+  std::optional<Run> TakeData(uint64_t pages);
+  std::optional<Run> TakeMeta(uint64_t pages);
+  std::optional<Run> TakeAny(uint64_t pages);
+  void AddMetaRegion(uint64_t pages);
+  void Took(Run run);
+  absl::Status TakeLogPages(size_t count, std::vector<PageNumber>* pages);
+
+  struct NewSegment;
+  std::vector<NewSegment> ChooseSegments();
+  std::vector<PendingRun> StateOf(PageNumber start, PageNumber end) const;
+  void DropObsoleteRecords(TxnId oldest_needed);
+  LogRecord MakeRecord(const std::vector<NewSegment>& fresh) const;
+  uint64_t CountLogPages() const;
+
+  os::File* file_;
+  const pager::PageStore* store_;
+  FreeSpaceOptions options_;
+  PinnedSource pinned_;
+  uint32_t page_size_;
+
+  // The state.
+  RunSet data_;
+  RunSet meta_;
+  RunSet meta_region_;  // pages whose free runs belong to meta_
+  absl::btree_map<TxnId, std::vector<PendingRun>> pending_;  // by the snapshot they wait for; 0: not looked at yet
+  uint64_t pending_pages_ = 0;
+  PageNumber page_count_ = 0;
+  uint64_t file_pages_ = 0;
+  std::vector<SegmentRef> segments_;
+  std::deque<LoadedLog::Record> records_;  // oldest first
+  format::ChildRef newest_record_;
+  TxnId newest_record_txn_ = 0;
+  uint64_t log_pages_ = 0;            // of records_ and segments_
+  uint64_t recent_commit_pages_ = 0;  // of the largest recent commit, decaying
+  std::vector<TxnId> stale_pinned_;   // only for SeededBug::kStalePinnedSnapshot
+
+  // The running transaction.
+  TxnId txn_ = 0;
+  PageNumber old_page_count_ = 0;
+  RunSet taken_;
+  std::vector<PendingRun> freed_;
+  uint64_t freed_pages_ = 0;
+  uint64_t run_pages_ = 0;
+  uint64_t reserved_ = 0;
+  uint64_t grown_pages_ = 0;
+  bool refreshed_ = false;
+  // Sealed but not committed.
+  std::vector<SegmentRef> sealed_segments_;
+  std::vector<PageNumber> sealed_record_pages_;
+  TxnId sealed_oldest_needed_ = 0;
+  format::ChildRef sealed_newest_;
+};
+
+}  // namespace johnny::space
+
+#endif  // JOHNNY_SPACE_FREE_SPACE_H_

@@ -1,0 +1,240 @@
+// Sealing a transaction's free-log pages: its record, and at most two condensed segments.
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/status.h"
+#include "space/free_space.h"
+
+namespace johnny::space {
+namespace {
+
+using format::PageType;
+
+// Records are condensed when they fill more pages than this and than the checkpoint.
+constexpr uint64_t kMinRecordPages = 24;
+constexpr size_t kSegmentsPerCommit = 2;
+constexpr size_t kMaxSegments = 48;
+constexpr size_t kSplitSegmentPages = 4;
+
+}  // namespace
+
+struct FreeSpace::NewSegment {
+  size_t replaces;  // index into segments_
+  bool is_first;    // of those that replace it
+  PageNumber start;
+  PageNumber end;
+  std::vector<PageNumber> pages;
+  std::string bytes;
+  format::ChildRef ref;
+};
+
+uint64_t FreeSpace::CountLogPages() const {
+  uint64_t pages = 0;
+  for (const auto& record : records_) {
+    pages += record.pages.size();
+  }
+  for (const SegmentRef& segment : segments_) {
+    pages += segment.pages.size();
+  }
+  return pages;
+}
+
+// The state of [start, end) as it will be after this commit.
+std::vector<PendingRun> FreeSpace::StateOf(PageNumber start, PageNumber end) const {
+  std::vector<PendingRun> runs;
+  auto add = [&](Run run, TxnId birth, TxnId death) {
+    PageNumber first = std::max(run.first, start);
+    PageNumber last = std::min(run.end(), end);
+    if (first < last) {
+      runs.push_back({{first, last - first}, birth, death});
+    }
+  };
+  auto add_free = [&](const RunSet& set) {
+    for (auto run = set.FirstEndingAfter(start); run && run->first < end; run = set.FirstEndingAfter(run->end())) {
+      add(*run, 0, 0);
+    }
+  };
+  add_free(data_);
+  add_free(meta_);
+  for (const auto& [snapshot, waiting] : pending_) {
+    for (const PendingRun& run : waiting) {
+      add(run.run, run.birth, run.death);
+    }
+  }
+  for (const PendingRun& run : freed_) {
+    add(run.run, run.birth, run.death);
+  }
+  std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.run.first < b.run.first; });
+  return runs;
+}
+
+// Picks the segments to rewrite and frees their old pages.
+std::vector<FreeSpace::NewSegment> FreeSpace::ChooseSegments() {
+  uint64_t record_pages = 0;
+  for (const auto& record : records_) {
+    record_pages += record.pages.size();
+  }
+  std::vector<NewSegment> chosen;
+  if (record_pages < std::max(kMinRecordPages, log_pages_ - record_pages)) {
+    return chosen;
+  }
+  if (segments_.empty()) {
+    segments_.push_back({0, {}, 0, {}});
+  }
+  std::vector<size_t> oldest(segments_.size());
+  for (size_t i = 0; i < oldest.size(); ++i) {
+    oldest[i] = i;
+  }
+  std::sort(oldest.begin(), oldest.end(),
+            [this](size_t a, size_t b) { return segments_[a].as_of < segments_[b].as_of; });
+  oldest.resize(std::min(oldest.size(), kSegmentsPerCommit));
+  std::sort(oldest.begin(), oldest.end());
+  size_t total = segments_.size();
+  for (size_t index : oldest) {
+    const SegmentRef& old = segments_[index];
+    PageNumber end = index + 1 < segments_.size() ? segments_[index + 1].start : format::kMaxPageNumber;
+    for (PageNumber page : old.pages) {
+      Free(page, 1, old.as_of);
+    }
+    std::vector<PendingRun> runs = StateOf(old.start, end);
+    bool split = StreamPages(EncodeSegment(runs, txn_).size(), page_size_) >= kSplitSegmentPages && total < kMaxSegments;
+    PageNumber middle = split ? runs[runs.size() / 2].run.first : end;
+    chosen.push_back({index, true, old.start, middle, {}, {}, {}});
+    if (split) {
+      chosen.push_back({index, false, middle, end, {}, {}, {}});
+      ++total;
+    }
+  }
+  return chosen;
+}
+
+// Frees the pages of records that no segment needs any more once `oldest_needed` is the oldest as_of.
+void FreeSpace::DropObsoleteRecords(TxnId oldest_needed) {
+  for (const auto& record : records_) {
+    if (record.txn > oldest_needed) {
+      break;
+    }
+    for (PageNumber page : record.pages) {
+      Free(page, 1, record.txn);
+    }
+  }
+}
+
+LogRecord FreeSpace::MakeRecord(const std::vector<NewSegment>& fresh) const {
+  LogRecord record;
+  record.txn = txn_;
+  record.old_page_count = old_page_count_;
+  record.new_page_count = page_count_;
+  taken_.ForEach([&](Run run) { record.taken.push_back(run); });
+  record.freed = freed_;
+  std::sort(record.freed.begin(), record.freed.end(),
+            [](const PendingRun& a, const PendingRun& b) { return a.run.first < b.run.first; });
+  size_t kept = 0;
+  for (const PendingRun& run : record.freed) {  // join neighbours of one birth
+    if (kept > 0 && record.freed[kept - 1].run.end() == run.run.first && record.freed[kept - 1].birth == run.birth) {
+      record.freed[kept - 1].run.pages += run.run.pages;
+    } else {
+      record.freed[kept++] = run;
+    }
+  }
+  record.freed.resize(kept);
+  meta_region_.ForEach([&](Run run) { record.meta_region.push_back(run); });
+  record.previous = newest_record_;
+  record.previous_txn = newest_record_txn_;
+  size_t next = 0;
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    if (next == fresh.size() || fresh[next].replaces != i) {
+      record.segments.push_back(segments_[i]);
+      continue;
+    }
+    for (; next < fresh.size() && fresh[next].replaces == i; ++next) {
+      record.segments.push_back({fresh[next].start, fresh[next].ref, txn_, fresh[next].pages});
+    }
+  }
+  return record;
+}
+
+absl::Status FreeSpace::TakeLogPages(size_t count, std::vector<PageNumber>* pages) {
+  std::vector<Run> runs;
+  JOHNNY_RETURN_IF_ERROR(Allocate(count, Use::kMeta, &runs));
+  for (const Run& run : runs) {
+    for (PageNumber page = run.first; page < run.end(); ++page) {
+      pages->push_back(page);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SealedLog> FreeSpace::Seal() {
+  std::vector<NewSegment> fresh = ChooseSegments();
+  TxnId oldest_needed = fresh.empty() && segments_.empty() ? 0 : txn_;
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    bool replaced = std::any_of(fresh.begin(), fresh.end(), [i](const NewSegment& f) { return f.replaces == i; });
+    oldest_needed = std::min(oldest_needed, replaced ? txn_ : segments_[i].as_of);
+  }
+  DropObsoleteRecords(oldest_needed);
+
+  // What is encoded lists the pages it is written to, so take pages until everything fits.
+  std::vector<PageNumber> record_pages;
+  std::string record_bytes;
+  constexpr size_t kRefSlack = 64;  // references are not known yet and encode as zeros
+  for (bool fits = false; !fits;) {
+    fits = true;
+    record_bytes = EncodeRecord(MakeRecord(fresh));
+    for (NewSegment& segment : fresh) {
+      segment.bytes = EncodeSegment(StateOf(segment.start, segment.end), txn_);
+    }
+    auto provide = [&](size_t bytes, std::vector<PageNumber>* pages) -> absl::Status {
+      size_t needed = StreamPages(bytes, page_size_);
+      if (needed > pages->size()) {
+        fits = false;
+        return TakeLogPages(needed - pages->size(), pages);
+      }
+      return absl::OkStatus();
+    };
+    for (NewSegment& segment : fresh) {
+      JOHNNY_RETURN_IF_ERROR(provide(segment.bytes.size(), &segment.pages));
+    }
+    JOHNNY_RETURN_IF_ERROR(provide(record_bytes.size() + kRefSlack * (fresh.size() + 1), &record_pages));
+  }
+
+  SealedLog sealed;
+  auto append = [&](Slice bytes, PageType type, const std::vector<PageNumber>& pages) {
+    size_t offset = sealed.bytes.size();
+    sealed.bytes.resize(offset + pages.size() * page_size_);
+    sealed.pages.insert(sealed.pages.end(), pages.begin(), pages.end());
+    return BuildStream(bytes, type, txn_, pages, page_size_, store_->database_id(), sealed.bytes.data() + offset);
+  };
+  for (NewSegment& segment : fresh) {
+    segment.ref = append(segment.bytes, PageType::kFreeLogSegment, segment.pages);
+  }
+  LogRecord record = MakeRecord(fresh);
+  sealed.newest = append(EncodeRecord(record), PageType::kFreeLogRecord, record_pages);
+
+  sealed_segments_ = std::move(record.segments);
+  sealed_record_pages_ = std::move(record_pages);
+  sealed_oldest_needed_ = oldest_needed;
+  freed_ = std::move(record.freed);
+  sealed.newest.entries = 0;
+  sealed_newest_ = sealed.newest;
+  return sealed;
+}
+
+void FreeSpace::Commit() {
+  for (const PendingRun& run : freed_) {
+    pending_[0].push_back(run);
+    pending_pages_ += run.run.pages;
+  }
+  segments_ = std::move(sealed_segments_);
+  while (!records_.empty() && records_.front().txn <= sealed_oldest_needed_) {
+    records_.pop_front();
+  }
+  records_.push_back({txn_, std::move(sealed_record_pages_)});
+  newest_record_ = sealed_newest_;
+  newest_record_txn_ = txn_;
+  log_pages_ = CountLogPages();
+  recent_commit_pages_ = std::max(taken_.pages(), recent_commit_pages_ - recent_commit_pages_ / 8);
+  Begin(txn_);
+}
+
+}  // namespace johnny::space

@@ -1,0 +1,64 @@
+// Sets of page runs, kept merged, with lookup by place and by length.
+#ifndef JOHNNY_SPACE_RUN_SET_H_
+#define JOHNNY_SPACE_RUN_SET_H_
+
+#include <optional>
+#include <utility>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "format/layout.h"
+
+namespace johnny::space {
+
+struct Run {
+  PageNumber first = 0;
+  uint64_t pages = 0;
+
+  PageNumber end() const { return first + pages; }
+  friend bool operator==(const Run& a, const Run& b) { return a.first == b.first && a.pages == b.pages; }
+};
+
+// A set of pages as disjoint, non-adjacent runs.
+class RunSet {
+ public:
+  // Adds pages, none of which may be in the set. False, and no change, if one is.
+  bool Add(Run run);
+  // Removes pages, all of which must be in the set. False, and no change, if one is not.
+  bool Remove(Run run);
+  // Removes the pages from `from` on.
+  void RemoveFrom(PageNumber from);
+  void Clear();
+
+  // Takes `pages` pages from the shortest run that has them; nullopt if none has.
+  std::optional<Run> TakeBestFit(uint64_t pages);
+  // Takes at most `pages` pages from the longest run; nullopt when the set is empty.
+  std::optional<Run> TakeLongest(uint64_t pages);
+
+  // The run holding `page`, if any; and the first run that ends behind `page`.
+  std::optional<Run> Find(PageNumber page) const;
+  std::optional<Run> FirstEndingAfter(PageNumber page) const;
+
+  uint64_t pages() const { return pages_; }
+  size_t runs() const { return by_place_.size(); }
+  bool empty() const { return by_place_.empty(); }
+  template <typename Visitor>
+  void ForEach(Visitor visit) const {
+    for (const auto& [first, pages] : by_place_) {
+      visit(Run{first, pages});
+    }
+  }
+
+ private:
+  using ByPlace = absl::btree_map<PageNumber, uint64_t>;
+  void Insert(Run run);
+  void Erase(ByPlace::iterator at);
+
+  ByPlace by_place_;
+  absl::btree_set<std::pair<uint64_t, PageNumber>> by_length_;
+  uint64_t pages_ = 0;
+};
+
+}  // namespace johnny::space
+
+#endif  // JOHNNY_SPACE_RUN_SET_H_

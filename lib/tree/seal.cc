@@ -1,0 +1,125 @@
+// Giving frames their page numbers, at commit or when a transaction spills.
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/status.h"
+#include "tree/writer.h"
+
+namespace johnny::tree {
+namespace {
+
+using node::Header;
+
+// Appends what can be sealed below and including `frame`; false if it must stay.
+bool CollectBelow(const pager::FrameArena& frames, const FrameToSeal& at, uint32_t max_stamp, std::vector<FrameToSeal>* out) {
+  Byte* page = frames.At(at.frame);
+  bool all_below = true;
+  if (at.level > 0) {
+    uint32_t count = Header(page)->count;
+    for (uint32_t i = 0; i < count; ++i) {
+      ChildRef child = node::GetChild(page, i);
+      if (pager::IsFrame(child)) {
+        FrameToSeal below{page, i, pager::FrameIndex(child), static_cast<uint8_t>(at.level - 1), at.record};
+        all_below &= CollectBelow(frames, below, max_stamp, out);
+      }
+    }
+  }
+  if (!all_below || frames.stamp(at.frame) > max_stamp) {
+    return false;
+  }
+  out->push_back(at);
+  return true;
+}
+
+}  // namespace
+
+void CollectFrames(const pager::FrameArena& frames, TableRecord* record, uint32_t max_stamp, std::vector<FrameToSeal>* out) {
+  if (!record->empty() && pager::IsFrame(record->root)) {
+    CollectBelow(frames, {nullptr, 0, pager::FrameIndex(record->root), record->level, record}, max_stamp, out);
+  }
+}
+
+PageNumbers::PageNumbers(std::vector<space::Run> runs) : runs_(std::move(runs)) {
+  std::sort(runs_.begin(), runs_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+}
+
+PageNumber PageNumbers::Next() {
+  JOHNNY_CHECK(at_ < runs_.size());
+  space::Run& run = runs_[at_];
+  PageNumber page = run.first++;
+  if (--run.pages == 0) {
+    ++at_;
+  }
+  return page;
+}
+
+void SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageNumbers* leaves, PageNumbers* branches,
+                SealedPages* pages) {
+  uint32_t page_size = context.view->page_size();
+  const pager::PageStore& store = *context.view->store();
+  for (const FrameToSeal& sealed : frames) {
+    Byte* page = context.frames->At(sealed.frame);
+    format::PageHeader* header = Header(page);
+    PageNumber number = (sealed.level == 0 ? leaves : branches)->Next();
+    uint64_t entries = header->count;
+    if (sealed.level > 0) {
+      entries = 0;
+      for (uint32_t i = 0; i < header->count; ++i) {
+        entries += node::GetChild(page, i).entries;
+      }
+    }
+    header->birth = context.txn;
+    header->set_page(number);
+    header->checksum = format::PageChecksum(page, page_size, store.database_id(), number);
+    ChildRef ref{number, static_cast<uint32_t>(header->checksum), entries};
+    if (sealed.parent != nullptr) {
+      node::SetChild(sealed.parent, sealed.index, ref);
+    } else {
+      JOHNNY_DCHECK(sealed.record->root.entries == entries);
+      sealed.record->root = ref;
+    }
+    store.SetChecked(number, pager::PageStore::Tag(pager::PageStore::Kind::kNode, header->checksum));
+    pages->emplace_back(number, page);
+  }
+}
+
+absl::Status WritePages(os::File* file, uint32_t page_size, SealedPages* pages) {
+  std::sort(pages->begin(), pages->end());
+  std::vector<Slice> pieces;
+  for (size_t i = 0; i < pages->size();) {
+    PageNumber first = (*pages)[i].first;
+    pieces.clear();
+    for (; i < pages->size() && (*pages)[i].first == first + pieces.size(); ++i) {
+      pieces.push_back(MakeSlice((*pages)[i].second, page_size));
+    }
+    JOHNNY_RETURN_IF_ERROR(file->WriteAt(first * page_size, pieces));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Spill(const WriteContext& context, absl::Span<TableRecord* const> records, uint64_t* spilled) {
+  std::vector<FrameToSeal> cold;
+  uint32_t median = context.frames->MedianStamp();
+  for (TableRecord* record : records) {
+    CollectFrames(*context.frames, record, median, &cold);
+  }
+  if (cold.empty()) {
+    return absl::OkStatus();
+  }
+  auto leaf_count = static_cast<uint64_t>(std::count_if(cold.begin(), cold.end(), [](const auto& f) { return f.level == 0; }));
+  std::vector<space::Run> leaf_runs, branch_runs;
+  JOHNNY_RETURN_IF_ERROR(context.space->Allocate(leaf_count, space::Use::kData, &leaf_runs));
+  JOHNNY_RETURN_IF_ERROR(context.space->Allocate(cold.size() - leaf_count, space::Use::kMeta, &branch_runs));
+  context.view->set_page_count(context.space->page_count());
+  PageNumbers leaves(std::move(leaf_runs)), branches(std::move(branch_runs));
+  SealedPages pages;
+  SealFrames(context, cold, &leaves, &branches, &pages);
+  JOHNNY_RETURN_IF_ERROR(WritePages(context.file, context.view->page_size(), &pages));
+  for (const FrameToSeal& frame : cold) {
+    context.frames->Free(frame.frame);
+  }
+  *spilled += cold.size();
+  return absl::OkStatus();
+}
+
+}  // namespace johnny::tree

@@ -1,0 +1,165 @@
+#include "tree/tree.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace johnny::tree {
+namespace {
+
+// Fills the path from `level` down, keeping to one edge of the subtree below `ref`.
+Lookup DescendEdge(const pager::View& view, ChildRef ref, int level, bool right, Path* path) {
+  for (;; --level) {
+    const Byte* page = view.Resolve(ref, static_cast<uint32_t>(level));
+    if (page == nullptr) {
+      return Lookup::kError;
+    }
+    uint32_t count = node::Header(page)->count;
+    path->steps[level] = {page, right && count > 0 ? count - 1 : 0};
+    if (level == 0) {
+      return count > 0 ? Lookup::kFound : Lookup::kNotFound;
+    }
+    ref = node::GetChild(page, path->steps[level].index);
+  }
+}
+
+Lookup CountMismatch(const pager::View& view, const Byte* page) {
+  view.SetError(CorruptPage(node::Header(page)->page(), "the entry counts of its children do not add up"));
+  return Lookup::kError;
+}
+
+uint64_t Settle(pager::FrameArena* frames, const ChildRef& ref, uint32_t level) {
+  Byte* page = frames->At(pager::FrameIndex(ref));
+  uint32_t count = node::Header(page)->count;
+  if (level == 0) {
+    return count;
+  }
+  bool stale = frames->CountsStale(pager::FrameIndex(ref));
+  uint64_t total = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    ChildRef child = node::GetChild(page, i);
+    if (stale && pager::IsFrame(child)) {
+      child.entries = Settle(frames, child, level - 1);
+      node::SetChild(page, i, child);
+    }
+    total += child.entries;
+  }
+  frames->MarkCountsSettled(pager::FrameIndex(ref));
+  return total;
+}
+
+}  // namespace
+
+Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Path* path) {
+  path->top = -1;
+  if (record.empty()) {
+    return Lookup::kNotFound;
+  }
+  ChildRef ref = record.root;
+  for (int level = record.level;; --level) {
+    const Byte* page = view.Resolve(ref, static_cast<uint32_t>(level));
+    if (page == nullptr) {
+      return Lookup::kError;
+    }
+    if (level == 0) {
+      node::Position position = node::SearchLeaf(page, key);
+      path->steps[0] = {page, position.index};
+      path->top = record.level;
+      return position.found ? Lookup::kFound : Lookup::kNotFound;
+    }
+    path->steps[level] = {page, node::SearchBranch(page, key)};
+    ref = node::GetChild(page, path->steps[level].index);
+  }
+}
+
+Lookup SearchEdge(const pager::View& view, const TableRecord& record, bool right, Path* path) {
+  path->top = -1;
+  if (record.empty()) {
+    return Lookup::kNotFound;
+  }
+  Lookup result = DescendEdge(view, record.root, record.level, right, path);
+  if (result != Lookup::kError) {
+    path->top = record.level;
+  }
+  // Leaves are never empty but in a damaged file; step over those too.
+  return result == Lookup::kNotFound ? StepLeaf(view, !right, path) : result;
+}
+
+Lookup StepLeaf(const pager::View& view, bool forward, Path* path) {
+  Path next = *path;
+  for (;;) {
+    int level = 1;
+    while (level <= next.top &&
+           (forward ? next.steps[level].index + 1 >= node::Header(next.steps[level].page)->count : next.steps[level].index == 0)) {
+      ++level;
+    }
+    if (level > next.top) {
+      return Lookup::kNotFound;
+    }
+    Path::Step& step = next.steps[level];
+    step.index += forward ? 1 : -1;
+    Lookup result = DescendEdge(view, node::GetChild(step.page, step.index), level - 1, !forward, &next);
+    if (result == Lookup::kNotFound) {
+      continue;
+    }
+    if (result == Lookup::kFound) {
+      *path = next;
+    }
+    return result;
+  }
+}
+
+Lookup Rank(const pager::View& view, const TableRecord& record, Slice key, uint64_t* rank) {
+  Path path;
+  *rank = 0;
+  Lookup result = Search(view, record, key, &path);
+  if (result == Lookup::kError || path.top < 0) {
+    return result;
+  }
+  for (int level = path.top; level > 0; --level) {
+    const Path::Step& step = path.steps[level];
+    for (uint32_t i = 0; i < step.index; ++i) {
+      *rank += node::GetChild(step.page, i).entries;
+    }
+  }
+  *rank += path.leaf().index;
+  return result;
+}
+
+Lookup SearchNth(const pager::View& view, const TableRecord& record, uint64_t n, Path* path) {
+  path->top = -1;
+  if (n >= record.root.entries || record.empty()) {
+    return Lookup::kNotFound;
+  }
+  ChildRef ref = record.root;
+  for (int level = record.level;; --level) {
+    const Byte* page = view.Resolve(ref, static_cast<uint32_t>(level));
+    if (page == nullptr) {
+      return Lookup::kError;
+    }
+    uint32_t count = node::Header(page)->count;
+    if (level == 0) {
+      if (n >= count) {
+        return CountMismatch(view, page);
+      }
+      path->steps[0] = {page, static_cast<uint32_t>(n)};
+      path->top = record.level;
+      return Lookup::kFound;
+    }
+    uint32_t i = 0;
+    for (ref = node::GetChild(page, 0); n >= ref.entries; ref = node::GetChild(page, i)) {
+      n -= ref.entries;
+      if (++i == count) {
+        return CountMismatch(view, page);
+      }
+    }
+    path->steps[level] = {page, i};
+  }
+}
+
+void SettleCounts(pager::FrameArena* frames, const TableRecord& record) {
+  if (!record.empty() && pager::IsFrame(record.root)) {
+    Settle(frames, record.root, record.level);
+  }
+}
+
+}  // namespace johnny::tree

@@ -1,0 +1,72 @@
+// Reading a B+tree: search, rank and n-th entry. Works alike on committed pages and on the frames of a write transaction.
+//
+// A tree is its format::TableRecord: root reference, level of the root, page counts. root.entries is always the exact number of
+// entries; the counts inside branches are settled at seal, or by SettleCounts().
+#ifndef JOHNNY_TREE_TREE_H_
+#define JOHNNY_TREE_TREE_H_
+
+#include "node/branch.h"
+#include "node/leaf.h"
+#include "pager/view.h"
+
+namespace johnny::tree {
+
+using format::ChildRef;
+using format::TableRecord;
+
+enum class Lookup { kFound, kNotFound, kError };  // kError: the reason is in the view's TakeError()
+
+// The pages from the root to a leaf entry, by level. In branches `index` is the child taken.
+struct Path {
+  struct Step {
+    const Byte* page;
+    uint32_t index;
+  };
+  Step steps[format::kMaxLevel + 1];
+  int top = -1;  // level of the root; -1: the tree is empty
+
+  Step& leaf() { return steps[0]; }
+  const Step& leaf() const { return steps[0]; }
+};
+
+// The value stored under exactly `key`.
+inline Lookup Get(const pager::View& view, const TableRecord& record, Slice key, node::LeafValue* value) {
+  if (record.empty()) {
+    return Lookup::kNotFound;
+  }
+  ChildRef ref = record.root;
+  uint32_t level = record.level;
+  const Byte* page = view.Resolve(ref, level);
+  while (page != nullptr && level > 0) {
+    ref = node::GetChild(page, node::SearchBranch(page, key));
+    page = view.Resolve(ref, --level);
+  }
+  if (page == nullptr) {
+    return Lookup::kError;
+  }
+  uint32_t index = node::FindInLeaf(page, key);
+  if (index == node::Header(page)->count) {
+    return Lookup::kNotFound;
+  }
+  *value = node::GetLeafEntry(page, index).value;
+  return Lookup::kFound;
+}
+
+// Fills *path down to the lower bound of `key` within the leaf whose range holds it (index may be the leaf's count).
+Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Path* path);
+// Descends along the left or right edge; the leaf index is 0 or count - 1. kNotFound: the tree is empty.
+Lookup SearchEdge(const pager::View& view, const TableRecord& record, bool right, Path* path);
+// Moves to the next or previous leaf, index 0 or count - 1; skips empty ones. kNotFound: there is none, the path is unchanged.
+Lookup StepLeaf(const pager::View& view, bool forward, Path* path);
+
+// Number of entries with keys less than `key`. Counts must be settled.
+Lookup Rank(const pager::View& view, const TableRecord& record, Slice key, uint64_t* rank);
+// Path to entry number `n`. Counts must be settled. kNotFound: n >= root.entries.
+Lookup SearchNth(const pager::View& view, const TableRecord& record, uint64_t n, Path* path);
+
+// Brings the counts in the dirty branches of a write transaction up to date.
+void SettleCounts(pager::FrameArena* frames, const TableRecord& record);
+
+}  // namespace johnny::tree
+
+#endif  // JOHNNY_TREE_TREE_H_

@@ -1,0 +1,126 @@
+// Changing a B+tree inside a write transaction: copy-on-write into frames, splits, merges, and the seal that gives frames their
+// page numbers.
+//
+// Invariants
+//   1. The frames of a tree form a subtree at its root: the parent of a frame is a frame.
+//   2. Room for all pages that an operation may make is reserved before it changes anything, so kSizeLimit and kDiskFull leave the
+//      tree as it was. Any other error leaves it unusable; the transaction must abort.
+//   3. No leaf but a root is left empty; branches have at least one child.
+// Thread rules: belongs to the write transaction.
+#ifndef JOHNNY_TREE_WRITER_H_
+#define JOHNNY_TREE_WRITER_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "space/free_space.h"
+#include "tree/tree.h"
+
+namespace johnny::tree {
+
+// What the trees of one write transaction share.
+struct WriteContext {
+  pager::View* view;
+  pager::FrameArena* frames;
+  space::FreeSpace* space;
+  os::File* file;
+  TxnId txn;
+};
+
+// What to do when the key is, or is not, there.
+enum class PutMode { kUpsert, kNoOverwrite, kAppend };
+
+class TreeWriter {
+ public:
+  TreeWriter(WriteContext* context, TableRecord* record) : context_(context), record_(record) {}
+
+  // kOk, kExists or kNotAscending by mode; value_size up to the limit of an extent is the caller's to check.
+  absl::Status Put(Slice key, Slice value, PutMode mode);
+  // kNotFound (OK status, *found false) if there is no such key.
+  absl::Status Erase(Slice key, bool* found);
+  // Removes everything.
+  absl::Status Clear();
+
+ private:
+  const Byte* Page(int level) const { return path_.steps[level].page; }
+  Byte* Dirty(int level) const { return const_cast<Byte*>(path_.steps[level].page); }
+  uint32_t page_size() const { return context_->view->page_size(); }
+  bool IsFramePage(const Byte* page) const { return context_->frames->Contains(page); }
+
+  absl::Status EnsureRoom(uint64_t pages);
+  absl::StatusOr<uint32_t> NewFrame();
+  absl::Status DirtyPath();
+  absl::StatusOr<Byte*> DirtySibling(uint32_t index);
+  ChildRef RefOf(const Byte* page) const;
+  absl::Status FreePage(const ChildRef& ref, const Byte* page);
+  absl::Status FreeExtent(const node::LeafValue& value);
+
+  absl::Status StoreValue(Slice key, Slice value, std::string* reference, node::LeafValue* stored);
+  absl::Status PutStored(Slice key, const node::LeafValue& stored, PutMode mode);
+  absl::Status MakeRoot(const node::LeafEntry& entry);
+  absl::Status SplitLeaf(const node::LeafEntry& entry);
+  absl::Status SplitAtEdge(const node::LeafEntry& entry, bool right);
+  absl::StatusOr<bool> ShareWithSibling(const node::LeafEntry& entry);
+  bool AtEdge(int level, bool right) const;
+
+  using Children = std::vector<node::BranchEntry>;
+  void GatherChildren(const Byte* page, std::string* separators, Children* children) const;
+  absl::Status InsertChild(int level, uint32_t index, Slice separator, const ChildRef& ref);
+  absl::Status StoreBranch(int level, const Children& children, uint32_t changed, bool right_edge);
+  absl::Status SetSeparator(int level, uint32_t index, Slice separator);
+
+  absl::Status AfterErase();
+  absl::Status RebalanceLeaf();
+  absl::Status RemoveChild(int level, uint32_t index);
+  absl::Status RebalanceBranch(int level);
+  absl::Status CollapseRoot();
+  absl::Status ClearBelow(const ChildRef& ref, uint32_t level);
+
+  WriteContext* context_;
+  TableRecord* record_;
+  Path path_;
+  bool may_use_reserve_ = false;  // deletes may use pages that puts may not
+};
+
+// ---- Seal ----
+
+// A frame to seal, children before parents.
+struct FrameToSeal {
+  Byte* parent;    // page holding the reference; null: the root of `record`
+  uint32_t index;  // of the child in the parent
+  uint32_t frame;
+  uint8_t level;
+  TableRecord* record;
+};
+
+// Appends the frames of the tree that are not newer than `max_stamp` and have no frames below that stay; all with UINT32_MAX.
+void CollectFrames(const pager::FrameArena& frames, TableRecord* record, uint32_t max_stamp, std::vector<FrameToSeal>* out);
+
+// Page numbers in ascending order from a list of runs.
+class PageNumbers {
+ public:
+  explicit PageNumbers(std::vector<space::Run> runs);
+  PageNumber Next();
+
+ private:
+  std::vector<space::Run> runs_;
+  size_t at_ = 0;
+};
+
+// Pages to write: number and bytes.
+using SealedPages = std::vector<std::pair<PageNumber, const Byte*>>;
+
+// Numbers the frames, settles their counts, sets births and checksums, and puts the final reference into the parent.
+void SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageNumbers* leaves, PageNumbers* branches,
+                SealedPages* pages);
+
+// Writes the pages with as few calls as their numbers allow. Sorts them.
+absl::Status WritePages(os::File* file, uint32_t page_size, SealedPages* pages);
+
+// Writes about half of the transaction's frames early, the coldest first, and frees them.
+absl::Status Spill(const WriteContext& context, absl::Span<TableRecord* const> records, uint64_t* spilled);
+
+}  // namespace johnny::tree
+
+#endif  // JOHNNY_TREE_WRITER_H_

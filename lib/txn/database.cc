@@ -1,0 +1,152 @@
+#include "txn/database.h"
+
+#include <algorithm>
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/seeded_bug.h"
+#include "base/status.h"
+
+namespace johnny::txn {
+namespace {
+
+constexpr uint32_t kMaxTables = 1u << 20;
+// Ids that may be handed out before a durable master page has to say so. Lazy commits must not be forced to sync often.
+constexpr TxnId kIdWindow = 1024;
+constexpr TxnId kLazyIdWindow = TxnId{1} << 20;
+
+}  // namespace
+
+void WriterQueue::Acquire() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  uint64_t ticket = next_ticket_++;
+  changed_.wait(lock, [&] { return serving_ == ticket; });
+}
+
+bool WriterQueue::TryAcquire() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (serving_ != next_ticket_) {
+    return false;
+  }
+  ++next_ticket_;
+  return true;
+}
+
+void WriterQueue::Release() {
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    ++serving_;
+  }
+  changed_.notify_all();
+}
+
+absl::StatusOr<Table*> Database::InternTable(const std::string& name, const void* env) {
+  MutexLock lock(&tables_mutex);
+  auto [at, fresh] = table_index.try_emplace(name, static_cast<uint32_t>(tables.size()) + 1);
+  if (fresh) {
+    if (tables.size() >= kMaxTables) {
+      table_index.erase(at);
+      return MakeStatus(Code::kTablesFull, absl::StrCat("the environment already has ", kMaxTables, " table handles"));
+    }
+    tables.push_back({env, name, at->second});
+  }
+  return &tables[at->second - 1];
+}
+
+TxnId Database::IdWindow() const { return options.durability == Durability::kLazy ? kLazyIdWindow : kIdWindow; }
+
+std::vector<TxnId> Database::Pinned() const {
+  std::vector<TxnId> pinned = {board.newest(), durable_txn.load(std::memory_order_relaxed)};
+  board.AppendPinned(&pinned);
+  std::sort(pinned.begin(), pinned.end());
+  pinned.erase(std::unique(pinned.begin(), pinned.end()), pinned.end());
+  return pinned;
+}
+
+absl::Status Database::LoadSpace() {
+  if (space != nullptr) {
+    return absl::OkStatus();
+  }
+  space::FreeSpaceOptions space_options;
+  space_options.has_size_limit = options.size_limit != 0;
+  uint64_t limit = std::min(options.size_limit != 0 ? options.size_limit : UINT64_MAX, store->reserved());
+  space_options.limit_pages = limit >> store->shift();
+  space_options.slack_percent = options.slack_percent;
+  auto loaded = std::make_unique<space::FreeSpace>(file.get(), store.get(), space_options, [this] { return Pinned(); });
+  pager::View view(store.get(), newest_master.page_count, nullptr);
+  JOHNNY_RETURN_IF_ERROR(loaded->Load(view, newest_master.free_log, newest_master.txn));
+  space = std::move(loaded);
+  return absl::OkStatus();
+}
+
+absl::Status Database::SyncOrRefuse() {
+  system->YieldPoint("sync");
+  absl::Status status = file->SyncData();
+  if (!status.ok() && IsSeeded(SeededBug::kRetriedSync)) {
+    status = file->SyncData();
+  }
+  if (status.ok()) {
+    return status;
+  }
+  writes_refused.store(true, std::memory_order_relaxed);
+  // Other processes of this boot would see in the page cache what the disk never got. The mark tells them where to stop; that
+  // it may not reach the disk does not matter, for after a restart the disk is the truth.
+  std::array<Byte, format::kSyncMarkSize> mark;
+  format::EncodeSyncMark({system->BootId(), durable_txn.load(std::memory_order_relaxed)}, mark.data());
+  Slice piece = MakeSlice(mark.data(), mark.size());
+  file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)).IgnoreError();
+  return status;
+}
+
+absl::Status Database::WriteMaster(const format::MasterPage& master, int slot) {
+  std::array<Byte, format::kMasterPageSize> page;
+  format::EncodeMasterPage(master, page.data());
+  Slice piece = MakeSlice(page.data(), page.size());
+  system->YieldPoint("master");
+  return file->WriteAt(format::kMasterSlotOffset[slot], absl::MakeConstSpan(&piece, 1));
+}
+
+absl::Status Database::Sync() {
+  if (durable_txn.load(std::memory_order_relaxed) == newest_master.txn) {
+    return absl::OkStatus();
+  }
+  JOHNNY_RETURN_IF_ERROR(SyncOrRefuse());
+  durable_txn.store(newest_master.txn, std::memory_order_relaxed);
+  durable_slot = newest_slot;
+  id_ceiling = newest_master.id_ceiling;
+  on_disk_clean = false;
+  return absl::OkStatus();
+}
+
+absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {
+  JOHNNY_RETURN_IF_ERROR(Sync());
+  format::MasterPage master = newest_master;
+  master.id_ceiling = ceiling;
+  master.flags = flags;
+  master.durable_txn = master.txn;
+  int slot = 1 - durable_slot;
+  absl::Status status = WriteMaster(master, slot);
+  if (!status.ok()) {
+    writes_refused.store(true, std::memory_order_relaxed);
+    return status;
+  }
+  JOHNNY_RETURN_IF_ERROR(SyncOrRefuse());
+  newest_master = master;
+  newest_slot = durable_slot = slot;
+  id_ceiling = ceiling;
+  on_disk_clean = master.clean();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TxnId> Database::NextId() {
+  if (last_id >= id_ceiling) {
+    JOHNNY_RETURN_IF_ERROR(Sync());
+  }
+  if (last_id >= id_ceiling) {
+    JOHNNY_RETURN_IF_ERROR(RewriteMaster(last_id + IdWindow(), format::kMasterDurable));
+  }
+  return ++last_id;
+}
+
+}  // namespace johnny::txn

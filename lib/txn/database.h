@@ -1,0 +1,118 @@
+// An open database: what all of its transactions share, and the state of the commit protocol.
+//
+// Master pages: `durable_slot` holds the newest master known to be durable; the next one is always written to the other slot.
+// Invariants
+//   1. newest announced snapshot >= durable_txn; both are pinned, as are the snapshots in reader slots.
+//   2. last_id <= id_ceiling of the newest durable master, so an id is never used twice whatever crashes.
+//   3. Once writes_refused is set nothing is written any more: a failed sync is never retried.
+#ifndef JOHNNY_TXN_DATABASE_H_
+#define JOHNNY_TXN_DATABASE_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "base/mutex.h"
+#include "format/master_page.h"
+#include "os/os.h"
+#include "pager/frames.h"
+#include "pager/view.h"
+#include "readers/snapshots.h"
+#include "space/free_space.h"
+
+namespace johnny::txn {
+
+enum class Durability : uint32_t { kDefault = 0, kTwoPhase = 1, kSingleSync = 2, kLazy = 3 };
+
+struct DatabaseOptions {
+  bool read_only = false;
+  Durability durability = Durability::kTwoPhase;
+  uint64_t memory_budget = uint64_t{256} << 20;
+  uint32_t max_readers = 4096;
+  uint32_t slack_percent = 30;
+  uint64_t size_limit = 0;  // bytes; 0: none
+};
+
+// A first-come-first-served lock that may be released by another thread than took it. Thread-safe.
+class WriterQueue {
+ public:
+  void Acquire();
+  bool TryAcquire();
+  void Release();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  uint64_t next_ticket_ = 0;
+  uint64_t serving_ = 0;
+};
+
+// A name in the catalog, known to the environment for its lifetime. Index 0 is the main table.
+struct Table {
+  const void* env = nullptr;  // the C API's environment, to tell foreign handles
+  std::string name;
+  uint32_t index = 0;
+};
+
+class Txn;
+
+struct Database {
+  os::System* system = nullptr;
+  std::unique_ptr<os::File> file;
+  std::string path;
+  DatabaseOptions options;
+
+  std::unique_ptr<pager::PageStore> store;
+  readers::SnapshotBoard board;
+  WriterQueue writer;
+
+  // ---- Belongs to the holder of the writer lock ----
+  pager::FrameArena frames;
+  std::unique_ptr<space::FreeSpace> space;  // null until the first write transaction or inspection
+  format::MasterPage newest_master;
+  int newest_slot = 0;
+  int durable_slot = 0;
+  bool on_disk_clean = false;  // the durable master has the clean flag
+  bool sync_mark_set = false;  // the file has a valid mark of a failed sync of this boot
+  TxnId last_id = 0;
+  TxnId id_ceiling = 0;        // of the newest durable master
+
+  // ---- Readable by anyone ----
+  std::atomic<TxnId> durable_txn{0};
+  std::atomic<bool> writes_refused{false};
+  std::atomic<uint64_t> live_txns{0};
+  bool opened_clean = false;
+  TxnId discarded_txn = 0;
+
+  // ---- Table handles ----
+  Mutex tables_mutex;
+  absl::flat_hash_map<std::string, uint32_t> table_index ABSL_GUARDED_BY(tables_mutex);
+  std::deque<Table> tables ABSL_GUARDED_BY(tables_mutex);
+
+  uint32_t page_size() const { return store->page_size(); }
+  // The handle for `name`, made if need be. kTablesFull.
+  absl::StatusOr<Table*> InternTable(const std::string& name, const void* env);
+
+  // ---- commit.cc; for the holder of the writer lock ----
+  // Loads the free log unless it is loaded.
+  absl::Status LoadSpace();
+  // Makes every commit so far durable.
+  absl::Status Sync();
+  // Writes the newest snapshot's master page once more, durable, with `id_ceiling` and flags, into the slot that is not durable.
+  absl::Status RewriteMaster(TxnId ceiling, uint32_t flags);
+  // Syncs; on failure refuses further writes and leaves the mark of a failed sync.
+  absl::Status SyncOrRefuse();
+  absl::Status WriteMaster(const format::MasterPage& master, int slot);
+  // The next transaction id, raising the durable ceiling first if it is reached.
+  absl::StatusOr<TxnId> NextId();
+  std::vector<TxnId> Pinned() const;
+  TxnId IdWindow() const;
+};
+
+}  // namespace johnny::txn
+
+#endif  // JOHNNY_TXN_DATABASE_H_

@@ -1,0 +1,363 @@
+#include "txn/txn.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status.h"
+#include "pager/extent.h"
+
+namespace johnny::txn {
+namespace {
+
+// The slot this thread used last: the next transaction will most likely find it free.
+thread_local uint32_t t_slot_hint = 0;
+
+// Errors that leave the trees as they were.
+bool IsHarmless(Code code) {
+  return code == Code::kOk || code == Code::kExists || code == Code::kNotAscending || code == Code::kSizeLimit ||
+         code == Code::kDiskFull || code == Code::kNoTable;
+}
+
+}  // namespace
+
+Txn::~Txn() {
+  if (active_) {
+    Abort();
+  }
+}
+
+// ---- Life ----
+
+void Txn::Start(TxnId id, const readers::Snapshot& snapshot) {
+  id_ = id;
+  snapshot_ = snapshot;
+  main_.record = snapshot.main;
+  main_.loaded = main_.exists = true;
+  main_.changed = false;
+  catalog_.record = snapshot.catalog;
+  catalog_.changed = false;
+  table_count_ = snapshot.table_count;
+  for (auto& state : tables_) {
+    if (state != nullptr) {
+      state->loaded = state->exists = state->changed = false;
+    }
+  }
+  failed_ = false;
+  reset_ = false;
+}
+
+absl::Status Txn::BeginRead() {
+  uint32_t slot = db_->board.TakeSlot(t_slot_hint);
+  if (slot == readers::SnapshotBoard::kNoSlot) {
+    return MakeStatus(Code::kReadersFull, absl::StrCat("all ", db_->board.max_readers(), " reader slots are taken"));
+  }
+  t_slot_hint = slot;
+  readers::ReaderSlot& mine = db_->board.slot(slot);
+  mine.process.store(db_->system->ProcessId(), std::memory_order_relaxed);
+  mine.thread.store(db_->system->ThreadId(), std::memory_order_relaxed);
+  mine.since_ms.store(db_->system->MonotonicMillis(), std::memory_order_relaxed);
+  slot_ = slot;
+  write_ = false;
+  active_ = true;
+  db_->live_txns.fetch_add(1, std::memory_order_relaxed);
+  readers::Snapshot snapshot = db_->board.Enter(slot);
+  Start(snapshot.txn, snapshot);
+  view_ = pager::View(db_->store.get(), snapshot.page_count, nullptr);
+  return absl::OkStatus();
+}
+
+absl::Status Txn::BeginWrite(bool wait) {
+  if (db_->options.read_only) {
+    return MakeStatus(Code::kReadOnlyEnv, "the environment was opened read-only");
+  }
+  if (wait) {
+    db_->writer.Acquire();
+  } else if (!db_->writer.TryAcquire()) {
+    return MakeStatus(Code::kBusy, "another write transaction is running");
+  }
+  absl::Status status;
+  if (db_->writes_refused.load(std::memory_order_relaxed)) {
+    status = MakeStatus(Code::kWritesRefused, "an earlier sync or commit failed with an unknown outcome; reopen the environment");
+  }
+  if (status.ok()) {
+    status = db_->LoadSpace();
+  }
+  absl::StatusOr<TxnId> id = status.ok() ? db_->NextId() : status;
+  if (!id.ok()) {
+    db_->writer.Release();
+    return id.status();
+  }
+  db_->frames.Reset();
+  db_->space->Begin(*id);
+  write_ = true;
+  active_ = true;
+  spilled_ = 0;
+  db_->live_txns.fetch_add(1, std::memory_order_relaxed);
+  Start(*id, db_->board.Newest());
+  view_ = pager::View(db_->store.get(), db_->space->page_count(), &db_->frames);
+  return absl::OkStatus();
+}
+
+void Txn::End() {
+  active_ = false;
+  if (write_) {
+    db_->frames.Reset();
+    db_->writer.Release();
+  } else {
+    db_->board.ReleaseSlot(slot_);
+    slot_ = readers::SnapshotBoard::kNoSlot;
+  }
+  db_->live_txns.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Txn::Abort() {
+  if (write_ && !db_->writes_refused.load(std::memory_order_relaxed)) {
+    db_->space->Rollback();
+  }
+  End();
+}
+
+void Txn::Reset() {
+  JOHNNY_CHECK(!write_ && !reset_);
+  db_->board.Leave(slot_);
+  reset_ = true;
+}
+
+void Txn::Renew() {
+  JOHNNY_CHECK(!write_ && reset_);
+  db_->board.slot(slot_).since_ms.store(db_->system->MonotonicMillis(), std::memory_order_relaxed);
+  readers::Snapshot snapshot = db_->board.Enter(slot_);
+  Start(snapshot.txn, snapshot);
+  view_ = pager::View(db_->store.get(), snapshot.page_count, nullptr);
+}
+
+// ---- Tables ----
+
+TableState* Txn::StateAt(uint32_t index) {
+  if (index == 0) {
+    return &main_;
+  }
+  if (tables_.size() < index) {
+    tables_.resize(index);
+  }
+  std::unique_ptr<TableState>& state = tables_[index - 1];
+  if (state == nullptr) {
+    state = std::make_unique<TableState>();
+  }
+  return state.get();
+}
+
+absl::Status Txn::LoadState(const std::string& name, TableState* state) {
+  node::LeafValue stored;
+  Lookup result = tree::Get(view_, catalog_.record, name, &stored);
+  if (result == Lookup::kError) {
+    return view_.TakeError();
+  }
+  state->exists = result == Lookup::kFound;
+  if (state->exists) {
+    if (stored.is_extent || stored.bytes.size() != format::kTableRecordSize) {
+      return MakeStatus(Code::kCorrupt, absl::StrCat("the catalog's record of table '", name, "' has the wrong size"));
+    }
+    state->record = format::LoadTableRecord(stored.bytes.data());
+    if (state->record.root.page > format::kMaxPageNumber || state->record.level > format::kMaxLevel) {
+      return MakeStatus(Code::kCorrupt, absl::StrCat("the catalog's record of table '", name, "' is impossible"));
+    }
+  }
+  state->loaded = true;
+  return absl::OkStatus();
+}
+
+TableState* Txn::Resolve(const Table* table, absl::Status* status) {
+  if (table == nullptr) {
+    return &main_;
+  }
+  TableState* state = StateAt(table->index);
+  if (!state->loaded) {
+    *status = LoadState(table->name, state);
+    if (!status->ok()) {
+      return nullptr;
+    }
+  }
+  if (!state->exists) {
+    *status = MakeStatus(Code::kNoTable, absl::StrCat("there is no table '", table->name, "' in this snapshot"));
+    return nullptr;
+  }
+  return state;
+}
+
+absl::Status Txn::CreateTable(Table* table) {
+  TableState* state = StateAt(table->index);
+  JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
+  Byte record[format::kTableRecordSize];
+  format::StoreTableRecord(record, {});
+  tree::WriteContext context = Context();
+  tree::TreeWriter catalog(&context, &catalog_.record);
+  JOHNNY_RETURN_IF_ERROR(
+      AfterChange(catalog.Put(table->name, MakeSlice(record, sizeof record), tree::PutMode::kNoOverwrite)));
+  catalog_.changed = true;
+  state->record = {};
+  state->loaded = state->exists = state->changed = true;
+  table_count_++;
+  return absl::OkStatus();
+}
+
+absl::Status Txn::ClearTable(TableState* state) {
+  JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
+  tree::WriteContext context = Context();
+  state->changed = true;
+  return AfterChange(tree::TreeWriter(&context, &state->record).Clear());
+}
+
+absl::Status Txn::DropTable(Table* table) {
+  absl::Status status;
+  TableState* state = Resolve(table, &status);
+  if (state == nullptr) {
+    return status;
+  }
+  // The catalog's entry goes first: it may fail for want of room, clearing cannot.
+  JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
+  tree::WriteContext context = Context();
+  bool found = false;
+  JOHNNY_RETURN_IF_ERROR(AfterChange(tree::TreeWriter(&context, &catalog_.record).Erase(table->name, &found)));
+  catalog_.changed = true;
+  table_count_--;
+  JOHNNY_RETURN_IF_ERROR(AfterChange(tree::TreeWriter(&context, &state->record).Clear()));
+  state->exists = state->changed = false;
+  return absl::OkStatus();
+}
+
+absl::Status Txn::RenameTable(Table* table, Table* to) {
+  absl::Status status;
+  TableState* state = Resolve(table, &status);
+  if (state == nullptr) {
+    return status;
+  }
+  JOHNNY_RETURN_IF_ERROR(CreateTable(to));  // kExists
+  tree::WriteContext context = Context();
+  bool found = false;
+  absl::Status erased = AfterChange(tree::TreeWriter(&context, &catalog_.record).Erase(table->name, &found));
+  if (!erased.ok()) {
+    failed_ = true;  // half renamed
+    return erased;
+  }
+  TableState* renamed = StateAt(to->index);
+  state = StateAt(table->index);
+  renamed->record = state->record;
+  state->exists = state->changed = false;
+  state->record = {};
+  table_count_--;
+  return absl::OkStatus();
+}
+
+// ---- Entries ----
+
+Lookup Txn::ValueOf(const node::LeafValue& stored, Slice* value) {
+  if (!stored.is_extent) {
+    *value = stored.bytes;
+    return Lookup::kFound;
+  }
+  absl::StatusOr<Slice> bytes = pager::ReadExtent(view_, format::LoadExtentRef(stored.bytes.data()));
+  if (!bytes.ok()) {
+    view_.SetError(bytes.status());
+    return Lookup::kError;
+  }
+  *value = *bytes;
+  return Lookup::kFound;
+}
+
+Lookup Txn::Get(TableState* state, Slice key, Slice* value) {
+  node::LeafValue stored;
+  Lookup result = tree::Get(view_, state->record, key, &stored);
+  return result == Lookup::kFound && value != nullptr ? ValueOf(stored, value) : result;
+}
+
+absl::Status Txn::Put(TableState* state, Slice key, Slice value, tree::PutMode mode) {
+  // Arguments that point into a frame would move under our hands.
+  std::string key_copy, value_copy;
+  if (db_->frames.Contains(key.data())) {
+    key_copy.assign(key);
+    key = key_copy;
+  }
+  if (db_->frames.Contains(value.data())) {
+    value_copy.assign(value);
+    value = value_copy;
+  }
+  JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
+  tree::WriteContext context = Context();
+  absl::Status status = tree::TreeWriter(&context, &state->record).Put(key, value, mode);
+  state->changed = true;
+  return status.ok() ? status : AfterChange(std::move(status));
+}
+
+absl::Status Txn::Erase(TableState* state, Slice key, bool* found) {
+  std::string key_copy;
+  if (db_->frames.Contains(key.data())) {
+    key_copy.assign(key);
+    key = key_copy;
+  }
+  JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
+  tree::WriteContext context = Context();
+  absl::Status status = tree::TreeWriter(&context, &state->record).Erase(key, found);
+  state->changed = true;
+  return status.ok() ? status : AfterChange(std::move(status));
+}
+
+Lookup Txn::Rank(TableState* state, Slice key, uint64_t* rank) {
+  if (write_) {
+    tree::SettleCounts(&db_->frames, state->record);
+  }
+  return tree::Rank(view_, state->record, key, rank);
+}
+
+Lookup Txn::Nth(TableState* state, uint64_t n, node::LeafEntry* entry) {
+  if (write_) {
+    tree::SettleCounts(&db_->frames, state->record);
+  }
+  tree::Path path;
+  Lookup result = tree::SearchNth(view_, state->record, n, &path);
+  if (result == Lookup::kFound) {
+    *entry = node::GetLeafEntry(path.leaf().page, path.leaf().index);
+  }
+  return result;
+}
+
+// ---- Around changes ----
+
+tree::WriteContext Txn::Context() { return {&view_, &db_->frames, db_->space.get(), db_->file.get(), id_}; }
+
+absl::Status Txn::BeforeChange(TableState* state) {
+  if (failed_) {
+    return MakeStatus(Code::kTxnFailed, "an earlier error in this transaction allows only abort");
+  }
+  for (Cursor* cursor : state->cursors) {
+    cursor->Save();
+  }
+  db_->frames.Tick();
+  return db_->frames.over_budget() ? AfterChange(SpillIfOverBudget()) : absl::OkStatus();
+}
+
+absl::Status Txn::AfterChange(absl::Status status) {
+  if (!IsHarmless(CodeOf(status))) {
+    failed_ = true;
+  }
+  return status;
+}
+
+absl::Status Txn::SpillIfOverBudget() {
+  std::vector<format::TableRecord*> records = {&main_.record, &catalog_.record};
+  for (Cursor* cursor : main_.cursors) {
+    cursor->Save();
+  }
+  for (auto& state : tables_) {
+    if (state != nullptr && state->exists) {
+      records.push_back(&state->record);
+      for (Cursor* cursor : state->cursors) {
+        cursor->Save();
+      }
+    }
+  }
+  return tree::Spill(Context(), records, &spilled_);
+}
+
+}  // namespace johnny::txn

@@ -1,0 +1,116 @@
+// Read and write transactions.
+//
+// A read transaction is a slot with a pinned snapshot. A write transaction holds the writer lock, changes trees in frames, and
+// publishes them by the commit protocol (commit.cc), or drops them.
+// Thread rules: one thread at a time; may be handed between threads.
+#ifndef JOHNNY_TXN_TXN_H_
+#define JOHNNY_TXN_TXN_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cursor/cursor.h"
+#include "tree/writer.h"
+#include "txn/database.h"
+
+namespace johnny::txn {
+
+using cursor::Cursor;
+using tree::Lookup;
+
+// A table as one transaction sees it.
+struct TableState {
+  format::TableRecord record;
+  bool loaded = false;
+  bool exists = false;
+  bool changed = false;  // the catalog's record of it is out of date
+  std::vector<Cursor*> cursors;
+};
+
+class Txn {
+ public:
+  explicit Txn(Database* db) : db_(db) {}
+  ~Txn();
+  Txn(const Txn&) = delete;
+  Txn& operator=(const Txn&) = delete;
+
+  // ---- Life; at most one of the Begins while inactive ----
+  // kReadersFull.
+  absl::Status BeginRead();
+  // kReadOnlyEnv, kWritesRefused, kBusy (only without `wait`), kCorrupt, kIoError.
+  absl::Status BeginWrite(bool wait);
+  absl::Status Commit(Durability durability);
+  void Abort();
+  // Read transactions: unpin, and pin the then newest snapshot.
+  void Reset();
+  void Renew();
+
+  bool active() const { return active_; }
+  bool write() const { return write_; }
+  bool is_reset() const { return reset_; }
+  bool failed() const { return failed_; }
+  TxnId id() const { return id_; }
+  const readers::Snapshot& snapshot() const { return snapshot_; }
+  const pager::View& view() const { return view_; }
+  Database* db() const { return db_; }
+
+  // ---- Tables ----
+  // The state of a table in this transaction; null with *status kNoTable, kCorrupt ... `table` null: the main one.
+  TableState* Resolve(const Table* table, absl::Status* status);
+  absl::Status CreateTable(Table* table);  // kExists
+  absl::Status DropTable(Table* table);
+  absl::Status RenameTable(Table* table, Table* to);
+  absl::Status ClearTable(TableState* state);
+  const format::TableRecord& catalog() const { return catalog_.record; }
+  uint64_t table_count() const { return table_count_; }
+
+  // ---- Entries ----
+  // The value in place; large ones are checked. kError: TakeError().
+  Lookup Get(TableState* state, Slice key, Slice* value);
+  // The value of an entry that a cursor or search stands on.
+  Lookup ValueOf(const node::LeafValue& stored, Slice* value);
+  absl::Status Put(TableState* state, Slice key, Slice value, tree::PutMode mode);
+  absl::Status Erase(TableState* state, Slice key, bool* found);
+  Lookup Rank(TableState* state, Slice key, uint64_t* rank);
+  Lookup Nth(TableState* state, uint64_t n, node::LeafEntry* entry);
+  absl::Status TakeError() { return view_.TakeError(); }
+
+  // ---- Figures ----
+  uint64_t changed_pages() const { return write_ ? db_->frames.live() : 0; }
+  uint64_t spilled_pages() const { return spilled_; }
+  uint64_t extent_pages_written() const { return write_ ? db_->space->run_pages() : 0; }
+  uint64_t freed_pages() const { return write_ ? db_->space->freed_pages() : 0; }
+
+ private:
+  friend class Committer;
+
+  void Start(TxnId id, const readers::Snapshot& snapshot);
+  void End();
+  absl::Status LoadState(const std::string& name, TableState* state);
+  tree::WriteContext Context();
+  TableState* StateAt(uint32_t index);
+  // Around every change: saves cursors, spills, and marks the transaction failed on errors that leave a tree unusable.
+  absl::Status BeforeChange(TableState* state);
+  absl::Status AfterChange(absl::Status status);
+  absl::Status SpillIfOverBudget();
+
+  Database* db_;
+  bool active_ = false;
+  bool write_ = false;
+  bool reset_ = false;
+  bool failed_ = false;
+  uint32_t slot_ = readers::SnapshotBoard::kNoSlot;
+  TxnId id_ = 0;
+  readers::Snapshot snapshot_;
+  pager::View view_;
+  TableState main_;
+  TableState catalog_;
+  std::vector<std::unique_ptr<TableState>> tables_;  // by table index
+  uint64_t table_count_ = 0;
+  uint64_t spilled_ = 0;
+};
+
+}  // namespace johnny::txn
+
+#endif  // JOHNNY_TXN_TXN_H_

@@ -1,0 +1,74 @@
+// Who owns each page of the file: one byte a page.
+#ifndef JOHNNY_VERIFY_OWNER_MAP_H_
+#define JOHNNY_VERIFY_OWNER_MAP_H_
+
+#include <vector>
+
+#include "space/run_set.h"
+
+namespace johnny::verify {
+
+enum class Owner : uint8_t { kNobody, kMasters, kTree, kExtent, kFreeLog, kFree, kPending };
+
+inline const char* OwnerName(Owner owner) {
+  constexpr const char* kNames[] = {"nothing", "part of the master pages' region", "a tree page", "part of a large value",
+                                    "a free-log page", "a free page", "a pending page"};
+  return kNames[static_cast<size_t>(owner)];
+}
+
+class OwnerMap {
+ public:
+  void Resize(PageNumber pages) { owners_.assign(pages, 0); }
+  PageNumber pages() const { return owners_.size(); }
+  uint64_t claimed() const { return claimed_; }
+  bool Contains(space::Run run) const { return run.first < pages() && run.pages <= pages() - run.first; }
+  Owner at(PageNumber page) const { return static_cast<Owner>(owners_[page] & ~kMark); }
+
+  // Pages of a claimed run that had an owner already; they keep it.
+  struct Conflict {
+    uint64_t pages = 0;
+    PageNumber first = 0;
+    Owner owner = Owner::kNobody;  // of the first one
+  };
+  // REQUIRES: Contains(run)
+  Conflict Claim(space::Run run, Owner owner) {
+    Conflict conflict;
+    for (PageNumber page = run.first; page < run.end(); ++page) {
+      if (owners_[page] == 0) {
+        owners_[page] = static_cast<uint8_t>(owner);
+        ++claimed_;
+      } else if (conflict.pages++ == 0) {
+        conflict.first = page;
+        conflict.owner = at(page);
+      }
+    }
+    return conflict;
+  }
+
+  // A second property of each page, beside its owner.
+  void Mark(PageNumber page) { owners_[page] |= kMark; }
+  bool IsMarked(PageNumber page) const { return (owners_[page] & kMark) != 0; }
+
+  // The first run of pages from `from` on for which `test` holds; 0 pages if there is none.
+  template <typename Test>
+  space::Run FindRun(PageNumber from, Test test) const {
+    PageNumber first = from;
+    while (first < pages() && !test(first)) {
+      ++first;
+    }
+    PageNumber end = first;
+    while (end < pages() && test(end)) {
+      ++end;
+    }
+    return {first, end - first};
+  }
+
+ private:
+  static constexpr uint8_t kMark = 0x80;
+  std::vector<uint8_t> owners_;
+  uint64_t claimed_ = 0;
+};
+
+}  // namespace johnny::verify
+
+#endif  // JOHNNY_VERIFY_OWNER_MAP_H_

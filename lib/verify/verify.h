@@ -1,0 +1,46 @@
+// The whole-file checker. It proves of the newest snapshot:
+//   1. Every page below its page count has exactly one owner: the master pages' region, a tree, a large value, the free log, the
+//      free set or the pending set. No page is lost, none is owned twice.
+//   2. Every page's checksum, number and structure are right, read again from the bytes whatever was checked before.
+//   3. Keys ascend and lie between the separators above them; levels, births (child <= parent <= snapshot) and counts fit;
+//      tables' records agree with their trees.
+//   4. Large values have the checksums that their references say.
+//   5. The free log, read back, says what is free and pending; the newest master page says what the snapshot says.
+// Damage is reported and does not end the check; what lies below a damaged page cannot be checked.
+// Thread rules: the caller holds the writer lock, with no write transaction begun.
+#ifndef JOHNNY_VERIFY_VERIFY_H_
+#define JOHNNY_VERIFY_VERIFY_H_
+
+#include <functional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "txn/database.h"
+
+namespace johnny::verify {
+
+struct Finding {
+  PageNumber page = 0;          // 0: not about one page
+  const char* table = nullptr;  // null: not about a table
+  std::string message;
+};
+
+// Each may be empty; false stops the check.
+struct Callbacks {
+  std::function<bool(const Finding&)> on_finding;
+  std::function<bool(uint64_t done, uint64_t total)> on_progress;  // in pages
+};
+
+struct Result {
+  uint64_t pages_checked = 0;  // read and hashed: trees, large values, free log
+  uint64_t entries_checked = 0;
+  uint64_t findings = 0;
+  bool stopped = false;
+};
+
+// Loads the free space if need be. An error only when the check could not be made (I/O, memory); damage is a finding.
+absl::StatusOr<Result> Verify(txn::Database* db, const Callbacks& callbacks);
+
+}  // namespace johnny::verify
+
+#endif  // JOHNNY_VERIFY_VERIFY_H_

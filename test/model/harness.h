@@ -1,0 +1,100 @@
+// Runs commands against a database and a std::map per snapshot, and compares after each.
+//
+// Semantics the model fixes where johnny.h leaves room: a cursor is a key (an entry that was deleted and put again under its key
+// is current again); "past the last" and "before the first" are positions of their own, whatever is put there later.
+#ifndef JOHNNY_TEST_MODEL_HARNESS_H_
+#define JOHNNY_TEST_MODEL_HARNESS_H_
+
+#include <memory>
+
+#include "model/op.h"
+
+namespace johnny::test {
+
+// All tables of one snapshot; "" is the main table.
+using State = std::map<std::string, Contents>;
+
+class Harness {
+ public:
+  Harness(const std::string& path, const johnny_options& options);
+  void Run(const Op& op);
+  // Commits what is open and compares everything once more, after reopening too.
+  void Finish();
+
+ private:
+  enum class Where { kNowhere, kAt, kBefore, kAfter };
+
+  struct CursorModel {
+    Cursor cursor;
+    std::string table;
+    Where where = Where::kNowhere;
+    std::string key;
+    std::optional<std::string> from, to;
+  };
+
+  // A live transaction with what it should see. Cursors come last: they are closed before the transaction ends.
+  struct Context {
+    bool writes = false;
+    bool reset = false;
+    Txn txn;
+    std::shared_ptr<State> state;
+    std::vector<CursorModel> cursors;
+  };
+
+  using Range = std::pair<Contents::const_iterator, Contents::const_iterator>;
+
+  Context* Writer();
+  Context* Any(uint32_t n);     // the writer (begun if need be) or a reader that is not reset
+  Context* Reader(uint32_t n);  // null: there is none
+  CursorModel* AnyCursor(Context* context, uint32_t n);
+  johnny_table* Handle(Context* context, const std::string& name);
+  std::string AnyTable(const Context& context, uint32_t n) const;
+  std::string AnyKey(const Contents& contents, uint32_t n) const;
+  static Range RangeOf(const CursorModel& cursor, const Contents& contents);
+
+  void Put(const Op& op);
+  void PutMany(const Op& op);
+  void Delete(Context* context, const std::string& table, const std::string& key);
+  void DeleteMany(const Op& op);
+  void Get(const Op& op);
+  void Count(const Op& op);
+  void Rank(const Op& op);
+  void Nth(const Op& op);
+
+  void CursorOpen(const Op& op);
+  void CursorRange(const Op& op);
+  void CursorOp(const Op& op);
+  void Move(Context* context, CursorModel* cursor, uint32_t movement);
+  void Seek(Context* context, CursorModel* cursor, uint32_t key, uint32_t mode);
+  void CursorGet(Context* context, CursorModel* cursor);
+  void CursorChange(Context* context, CursorModel* cursor, const Op& op);
+
+  void TableCreate(const Op& op);
+  void TableClear(const Op& op);
+  void TableDrop(const Op& op);
+  void TableRename(const Op& op);
+
+  void BeginRead();
+  void EndRead(uint32_t n);
+  void Reset(uint32_t n);
+  void Renew(uint32_t n);
+  void Check(Context* context);
+  void EndWriter(bool commit, uint32_t durability);
+  void Kill(uint32_t n);
+  void Reopen();
+  void CheckNewest(const Env& env);
+
+  static void CheckTable(const Txn& txn, johnny_table* table, const Contents& contents);
+
+  std::string path_;
+  johnny_options options_;
+  size_t key_limit_ = 0;
+  std::shared_ptr<State> newest_ = std::make_shared<State>(State{{"", {}}});
+  Env env_;
+  std::unique_ptr<Context> writer_;
+  std::vector<std::unique_ptr<Context>> readers_;
+};
+
+}  // namespace johnny::test
+
+#endif  // JOHNNY_TEST_MODEL_HARNESS_H_

@@ -1,0 +1,262 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/status.h"
+#include "os/os.h"
+
+namespace johnny::os {
+namespace {
+
+class PosixTest : public testing::Test {
+ protected:
+  PosixTest() {
+    const char* base = std::getenv("TMPDIR");
+    std::string name = std::string(base != nullptr ? base : "/tmp") + "/johnny_posix_XXXXXX";
+    directory_ = mkdtemp(name.data());
+  }
+  ~PosixTest() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+  }
+
+  std::string Path(const std::string& name) const { return directory_ + "/" + name; }
+  std::unique_ptr<File> Open(const std::string& name, OpenMode mode) {
+    auto file = system_->Open(Path(name), mode, 0640);
+    EXPECT_TRUE(file.ok()) << file.status();
+    return file.ok() ? *std::move(file) : nullptr;
+  }
+  Code OpenError(const std::string& name, OpenMode mode = OpenMode::kReadWrite) {
+    return CodeOf(system_->Open(Path(name), mode, 0640).status());
+  }
+  static absl::Status Write(File* file, uint64_t offset, std::vector<Slice> pieces) { return file->WriteAt(offset, pieces); }
+  static std::string Read(File* file, uint64_t offset, size_t size) {
+    std::string bytes(size, '?');
+    absl::Status status = file->ReadAt(offset, bytes.data(), size);
+    return status.ok() ? bytes : std::string(status.message());
+  }
+
+  System* system_ = PosixSystem();
+  std::string directory_;
+};
+
+TEST_F(PosixTest, WritesPiecesOneAfterTheOther) {
+  auto file = Open("f", OpenMode::kCreateNew);
+  ASSERT_TRUE(Write(file.get(), 3, {"abc", "", "de", "f"}).ok());
+  EXPECT_EQ(*file->Size(), 9u);
+  EXPECT_EQ(Read(file.get(), 0, 9), std::string(3, '\0') + "abcdef");
+  ASSERT_TRUE(Write(file.get(), 4, {}).ok());
+  ASSERT_TRUE(Write(file.get(), 4, {"", ""}).ok());
+  EXPECT_EQ(*file->Size(), 9u);
+}
+
+TEST_F(PosixTest, WritesMorePiecesThanOneSystemCallTakes) {
+  auto file = Open("f", OpenMode::kCreateNew);
+  std::vector<std::string> texts;
+  for (int i = 0; i < 3 * IOV_MAX + 17; ++i) {
+    texts.push_back(i % 5 == 0 ? "" : std::to_string(i) + ",");
+  }
+  std::string whole;
+  for (const std::string& text : texts) {
+    whole += text;
+  }
+  ASSERT_TRUE(Write(file.get(), 100, std::vector<Slice>(texts.begin(), texts.end())).ok());
+  EXPECT_EQ(*file->Size(), 100 + whole.size());
+  EXPECT_EQ(Read(file.get(), 100, whole.size()), whole);
+}
+
+TEST_F(PosixTest, ShortWritesAreContinuedOrReported) {
+  // A limit on the file's size makes the system write a part first and fail then. In a child: the limit is the process's.
+  pid_t child = fork();
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    rlimit limit = {5000, 5000};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    auto file = Open("f", OpenMode::kCreateNew);
+    std::string half(4000, 'x');
+    absl::Status status = Write(file.get(), 0, {half, half});
+    _exit(CodeOf(status) == Code::kDiskFull && *file->Size() == 5000 ? 0 : 1);
+  }
+  int state = -1;
+  waitpid(child, &state, 0);
+  EXPECT_EQ(state, 0);
+}
+
+TEST_F(PosixTest, ReadingPastTheEndIsAnError) {
+  auto file = Open("f", OpenMode::kCreateNew);
+  ASSERT_TRUE(Write(file.get(), 0, {"abc"}).ok());
+  char bytes[4];
+  absl::Status status = file->ReadAt(0, bytes, 4);
+  EXPECT_EQ(CodeOf(status), Code::kIoError);
+  EXPECT_NE(status.message().find(Path("f")), absl::string_view::npos) << status;
+  EXPECT_TRUE(file->ReadAt(3, bytes, 0).ok());
+}
+
+TEST_F(PosixTest, SyncSizeResizeAndPreallocate) {
+  auto file = Open("f", OpenMode::kCreateNew);
+  ASSERT_TRUE(Write(file.get(), 0, {"abc"}).ok());
+  EXPECT_TRUE(file->SyncData().ok());
+  ASSERT_TRUE(file->Resize(100000).ok());
+  EXPECT_EQ(*file->Size(), 100000u);
+  ASSERT_TRUE(file->Resize(2).ok());
+  ASSERT_TRUE(file->Preallocate(0, 70000).ok());
+  EXPECT_EQ(*file->Size(), 70000u);
+  EXPECT_EQ(Read(file.get(), 0, 4), std::string("ab\0\0", 4)) << "contents stay, the rest is zeros";
+  ASSERT_TRUE(file->Preallocate(70000, 0).ok());
+  EXPECT_EQ(*file->Size(), 70000u);
+  EXPECT_TRUE(system_->SyncDirectoryOf(Path("f")).ok());
+}
+
+TEST_F(PosixTest, OpenSaysWhatIsInTheWay) {
+  EXPECT_EQ(OpenError("f"), Code::kNoSuchFile);
+  EXPECT_EQ(OpenError("f", OpenMode::kReadOnly), Code::kNoSuchFile);
+  EXPECT_EQ(OpenError("none/f", OpenMode::kCreateNew), Code::kNoSuchFile);
+  Open("f", OpenMode::kCreateNew);
+  EXPECT_EQ(OpenError("f", OpenMode::kCreateNew), Code::kExists);
+  EXPECT_EQ(OpenError("f"), Code::kOk);
+  EXPECT_EQ(OpenError("f/g"), Code::kNoSuchFile);
+
+  auto status = system_->Open(Path("absent"), OpenMode::kReadOnly, 0).status();
+  EXPECT_EQ(status.message(), "cannot open " + Path("absent") + ": No such file or directory");
+}
+
+TEST_F(PosixTest, OnlyRegularFilesAreOpened) {
+  Open("f", OpenMode::kCreateNew);
+  ASSERT_EQ(symlink(Path("f").c_str(), Path("link").c_str()), 0);
+  ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
+  ASSERT_EQ(mkdir(Path("directory").c_str(), 0700), 0);
+  for (OpenMode mode : {OpenMode::kReadOnly, OpenMode::kReadWrite}) {
+    EXPECT_EQ(OpenError("link", mode), Code::kInvalidArgument);
+    EXPECT_EQ(OpenError("fifo", mode), Code::kInvalidArgument);
+    EXPECT_EQ(OpenError("directory", mode), Code::kInvalidArgument);
+  }
+  EXPECT_EQ(CodeOf(system_->Open("/dev/null", OpenMode::kReadWrite, 0).status()), Code::kInvalidArgument);
+}
+
+TEST_F(PosixTest, PermissionsAreGivenAndRespected) {
+  mode_t old = umask(022);
+  Open("f", OpenMode::kCreateNew);
+  umask(old);
+  struct stat info;
+  ASSERT_EQ(stat(Path("f").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0640u);
+  if (geteuid() == 0) {
+    GTEST_SKIP() << "nothing is refused to root";
+  }
+  ASSERT_EQ(chmod(Path("f").c_str(), 0400), 0);
+  EXPECT_EQ(OpenError("f"), Code::kPermission);
+  EXPECT_EQ(OpenError("f", OpenMode::kReadOnly), Code::kOk);
+}
+
+TEST_F(PosixTest, ReadOnlyFilesCanBeReadAndMappedButNotWritten) {
+  {
+    auto file = Open("f", OpenMode::kCreateNew);
+    ASSERT_TRUE(Write(file.get(), 0, {"hello"}).ok());
+  }
+  auto file = Open("f", OpenMode::kReadOnly);
+  EXPECT_EQ(Read(file.get(), 0, 5), "hello");
+  auto mapping = file->Map(1 << 20);
+  ASSERT_TRUE(mapping.ok()) << mapping.status();
+  EXPECT_EQ(MakeSlice((*mapping)->data(), 5), "hello");
+  EXPECT_EQ(CodeOf(Write(file.get(), 0, {"x"})), Code::kIoError);
+}
+
+TEST_F(PosixTest, MappingSeesWhatIsWrittenAndGrows) {
+  auto file = Open("f", OpenMode::kCreateNew);
+  auto mapping = file->Map(uint64_t{64} << 30);
+  ASSERT_TRUE(mapping.ok()) << mapping.status();
+  EXPECT_GE((*mapping)->reserved(), uint64_t{1} << 30);
+  std::string page(4096, 'a');
+  for (int i = 0; i < 100; ++i) {
+    page[0] = static_cast<char>(i);
+    ASSERT_TRUE(Write(file.get(), static_cast<uint64_t>(i) * 4096, {page}).ok());
+    EXPECT_EQ(MakeSlice((*mapping)->data() + i * 4096, 4096), page);
+  }
+  file.reset();
+  EXPECT_EQ((*mapping)->data()[4096 * 7], 7) << "the mapping outlives its file";
+}
+
+TEST_F(PosixTest, MappingTakesLessWhereAddressSpaceIsShort) {
+  auto file = Open("f", OpenMode::kCreateNew);
+  auto mapping = file->Map(uint64_t{1} << 55);  // more than any process has here
+  ASSERT_TRUE(mapping.ok()) << mapping.status();
+  EXPECT_GE((*mapping)->reserved(), uint64_t{1} << 30);
+  EXPECT_LT((*mapping)->reserved(), uint64_t{1} << 55);
+  auto small = file->Map(100);
+  ASSERT_TRUE(small.ok()) << small.status();
+  EXPECT_EQ((*small)->reserved(), static_cast<uint64_t>(sysconf(_SC_PAGESIZE)));
+}
+
+TEST_F(PosixTest, LocksBelongToTheOpenFile) {
+  using Kind = File::LockKind;
+  constexpr uint64_t kFar = uint64_t{1} << 62;
+  auto one = Open("f", OpenMode::kCreateNew);
+  auto two = Open("f", OpenMode::kReadWrite);
+  EXPECT_TRUE(one->Lock(kFar, Kind::kShared).ok());
+  EXPECT_TRUE(two->Lock(kFar, Kind::kShared).ok());
+  EXPECT_EQ(CodeOf(two->Lock(kFar, Kind::kExclusive)), Code::kBusy);
+  EXPECT_TRUE(two->Lock(kFar + 1, Kind::kExclusive).ok()) << "another byte";
+  EXPECT_EQ(CodeOf(one->Lock(kFar + 1, Kind::kShared)), Code::kBusy);
+  one.reset();
+  EXPECT_TRUE(two->Lock(kFar, Kind::kExclusive).ok()) << "closing the file released its locks";
+  EXPECT_EQ(CodeOf(Open("f", OpenMode::kReadWrite)->Lock(kFar, Kind::kShared)), Code::kBusy);
+  EXPECT_EQ(CodeOf(Open("f", OpenMode::kReadOnly)->Lock(kFar, Kind::kShared)), Code::kBusy);
+}
+
+TEST_F(PosixTest, LinkGivesASecondNameAndNeverReplaces) {
+  {
+    auto file = Open("temporary", OpenMode::kCreateNew);
+    ASSERT_TRUE(Write(file.get(), 0, {"new"}).ok());
+  }
+  ASSERT_TRUE(system_->Link(Path("temporary"), Path("f")).ok());
+  EXPECT_EQ(CodeOf(system_->Link(Path("temporary"), Path("f"))), Code::kExists);
+  ASSERT_TRUE(system_->Unlink(Path("temporary")).ok());
+  EXPECT_EQ(CodeOf(system_->Unlink(Path("temporary"))), Code::kNoSuchFile);
+  EXPECT_EQ(CodeOf(system_->Link(Path("temporary"), Path("g"))), Code::kNoSuchFile);
+  EXPECT_EQ(Read(Open("f", OpenMode::kReadOnly).get(), 0, 3), "new");
+}
+
+TEST_F(PosixTest, SyncDirectoryOfFindsTheDirectory) {
+  EXPECT_TRUE(system_->SyncDirectoryOf("relative-name").ok());
+  EXPECT_TRUE(system_->SyncDirectoryOf("/name-in-the-root").ok());
+  EXPECT_EQ(CodeOf(system_->SyncDirectoryOf(Path("none/f"))), Code::kNoSuchFile);
+}
+
+TEST_F(PosixTest, FilesAreNotInheritedByPrograms) {
+  auto file = Open("f", OpenMode::kCreateNew);
+  int found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code ignored;
+    if (std::filesystem::read_symlink(entry.path(), ignored) == Path("f")) {
+      ++found;
+      int fd = std::stoi(entry.path().filename().string());
+      EXPECT_NE(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+    }
+  }
+  EXPECT_EQ(found, 1);
+}
+
+TEST_F(PosixTest, IdentityAndTime) {
+  EXPECT_NE(system_->BootId(), 0u);
+  EXPECT_EQ(system_->BootId(), system_->BootId());
+  EXPECT_NE(system_->RandomNumber(), system_->RandomNumber());
+  EXPECT_EQ(system_->ProcessId(), static_cast<uint64_t>(getpid()));
+  uint64_t other = 0;
+  std::thread([&] { other = system_->ThreadId(); }).join();
+  EXPECT_NE(system_->ThreadId(), other);
+  EXPECT_LE(system_->MonotonicMillis(), system_->MonotonicMillis());
+}
+
+}  // namespace
+}  // namespace johnny::os

@@ -1,0 +1,359 @@
+#include "support/crash_script.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "api/internal.h"
+
+namespace johnny::sim {
+
+johnny_options SmallOptions(uint32_t durability) {
+  johnny_options options;
+  johnny_options_init(&options);
+  options.page_size = 4096;
+  options.durability = durability;
+  options.max_readers = 16;
+  options.address_space = SimSystem::kReserve;
+  options.memory_budget = 4 << 20;
+  return options;
+}
+
+Script::Script(std::string name, uint64_t seed, const johnny_options& options)
+    : name_(std::move(name)), seed_(seed), options_(options), system_(seed), random_(seed) {
+  history_.commits.push_back(MakeCommitRecord(0, contents_));
+  possible_[0] = contents_;
+}
+
+Script::~Script() {
+  system_.Kill();
+  DropHandles();
+}
+
+void Script::DropHandles() {
+  for (auto& [reader, digest] : readers_) {
+    johnny_abort(reader);
+  }
+  readers_.clear();
+  johnny_abort(txn_);
+  txn_ = nullptr;
+  if (env_ != nullptr && johnny_close(env_) == JOHNNY_IN_USE) {
+    problems_.push_back("johnny_close: JOHNNY_IN_USE although every transaction was ended");
+  }
+  env_ = nullptr;
+}
+
+void Script::Mark(MarkKind kind, int64_t value) {
+  system_.Mark(kind, value);
+  expectation_.Apply(kind, value);
+  std::erase_if(possible_, [this](const auto& entry) {
+    const auto& allowed = expectation_.allowed();
+    return !allowed.empty() && std::find(allowed.begin(), allowed.end(), entry.first) == allowed.end();
+  });
+}
+
+bool Script::Expect(int code, std::string_view what) {
+  if (code == JOHNNY_OK) {
+    return true;
+  }
+  trouble_ = true;
+  if (!faults_expected_) {
+    problems_.push_back(absl::StrCat(absl::string_view(what.data(), what.size()), ": ", Explain(code)));
+  }
+  return false;
+}
+
+bool Script::Changed(int code, std::string_view what) {
+  if (code == JOHNNY_OK) {
+    return true;
+  }
+  txn_failed_ |= code != JOHNNY_SIZE_LIMIT && code != JOHNNY_DISK_FULL;
+  if (faults_expected_ && (code == JOHNNY_SIZE_LIMIT || code == JOHNNY_DISK_FULL)) {
+    return false;
+  }
+  return Expect(code, what);
+}
+
+void Script::Open(uint32_t flags) {
+  if (env_ != nullptr) {
+    return;
+  }
+  system_.Revive();
+  if ((flags & JOHNNY_CREATE) != 0 && expectation_.may_be_absent()) {
+    Mark(MarkKind::kCreateBegan);
+  }
+  options_.flags = flags;
+  trouble_ = false;
+  writes_refused_ = false;
+  int code = api::OpenWithSystem(&system_, kPath, &options_, &env_);
+  if (!Expect(code, "johnny_open")) {
+    env_ = nullptr;
+    return;
+  }
+  TakeStateOfOpened();
+}
+
+// Finds out which of the possible states the database shows, and goes on from there.
+void Script::TakeStateOfOpened() {
+  Hash128 digest;
+  std::string problem;
+  if (DigestOf(env_, &digest, &problem) != JOHNNY_OK) {
+    trouble_ = true;
+    if (!faults_expected_) {
+      problems_.push_back(absl::StrCat("after opening, ", problem));
+    }
+    // The state is unknown, so nothing may be built on it.
+    johnny_close(std::exchange(env_, nullptr));
+    return;
+  }
+  johnny_env_info info{};
+  info.struct_size = sizeof info;
+  if (johnny_env_get_info(env_, &info) == JOHNNY_OK) {
+    problem = expectation_.Judge(history_, digest, info.last_txn_id);
+  }
+  int found = expectation_.Find(history_, digest);
+  if (found < 0 || !problem.empty()) {
+    problems_.push_back(absl::StrCat("after opening in the same boot, ", problem));
+    johnny_close(std::exchange(env_, nullptr));
+    return;
+  }
+  Mark(MarkKind::kOpened, found);
+  contents_ = possible_[found];
+}
+
+void Script::Close() {
+  if (env_ == nullptr) {
+    return;
+  }
+  for (auto& [reader, digest] : readers_) {
+    johnny_abort(reader);
+  }
+  readers_.clear();
+  johnny_abort(std::exchange(txn_, nullptr));
+  bool refused = writes_refused_;
+  int code = johnny_close(std::exchange(env_, nullptr));
+  if (refused) {
+    return;  // whatever it says: the failed sync has been reported
+  }
+  if (Expect(code, "johnny_close")) {
+    Mark(MarkKind::kSynced);
+  }
+}
+
+void Script::Kill() {
+  system_.Kill();
+  DropHandles();
+}
+
+void Script::Begin() {
+  if (env_ == nullptr || txn_ != nullptr) {
+    return;
+  }
+  int code = johnny_begin(env_, JOHNNY_NO_WAIT, &txn_);
+  if (code != JOHNNY_OK) {
+    txn_ = nullptr;
+    writes_refused_ |= code == JOHNNY_WRITES_REFUSED;
+    Expect(code, "johnny_begin");
+    return;
+  }
+  if (writes_refused_) {
+    problems_.push_back("a write transaction began although writes are to be refused");
+  }
+  uint64_t id = johnny_txn_id(txn_);
+  if (id <= largest_committed_id_) {
+    problems_.push_back(absl::StrCat("transaction id ", id, " is not above ", largest_committed_id_));
+  }
+  Mark(MarkKind::kIdHandedOut, static_cast<int64_t>(id));
+  txn_failed_ = false;
+  working_ = contents_;
+}
+
+johnny_table* Script::Table(const std::string& name, uint32_t flags) {
+  johnny_table* table = nullptr;
+  if (!name.empty() && !Changed(johnny_table_open(txn_, name.c_str(), flags, &table), "johnny_table_open")) {
+    return nullptr;
+  }
+  return table;
+}
+
+void Script::Put(const std::string& table, const std::string& key, const std::string& value) {
+  if (txn_ == nullptr || txn_failed_) {
+    return;
+  }
+  johnny_table* handle = Table(table, 0);
+  if (handle == nullptr && !table.empty()) {
+    return;
+  }
+  if (Changed(johnny_put(txn_, handle, key.data(), key.size(), value.data(), value.size(), 0), "johnny_put")) {
+    working_.tables[table][key] = value;
+  }
+}
+
+void Script::Delete(const std::string& table, const std::string& key) {
+  if (txn_ == nullptr || txn_failed_) {
+    return;
+  }
+  johnny_table* handle = Table(table, 0);
+  if (handle == nullptr && !table.empty()) {
+    return;
+  }
+  int code = johnny_delete(txn_, handle, key.data(), key.size());
+  bool expected = working_.tables[table].contains(key);
+  if (code == JOHNNY_NOT_FOUND && !expected) {
+    return;
+  }
+  if (Changed(code, "johnny_delete")) {
+    working_.tables[table].erase(key);
+  }
+}
+
+void Script::CreateTable(const std::string& table) {
+  if (txn_ != nullptr && !txn_failed_ && Table(table, JOHNNY_TABLE_CREATE) != nullptr) {
+    working_.tables.try_emplace(table);
+  }
+}
+
+void Script::ClearTable(const std::string& table) {
+  if (txn_ == nullptr || txn_failed_) {
+    return;
+  }
+  johnny_table* handle = Table(table, 0);
+  if ((handle != nullptr || table.empty()) && Changed(johnny_table_clear(txn_, handle), "johnny_table_clear")) {
+    working_.tables[table].clear();
+  }
+}
+
+void Script::DropTable(const std::string& table) {
+  if (txn_ == nullptr || txn_failed_) {
+    return;
+  }
+  johnny_table* handle = Table(table, 0);
+  if (handle != nullptr && Changed(johnny_table_drop(txn_, handle), "johnny_table_drop")) {
+    working_.tables.erase(table);
+  }
+}
+
+void Script::RenameTable(const std::string& table, const std::string& name) {
+  if (txn_ == nullptr || txn_failed_) {
+    return;
+  }
+  johnny_table* handle = Table(table, 0);
+  if (handle != nullptr && Changed(johnny_table_rename(txn_, handle, name.c_str()), "johnny_table_rename")) {
+    working_.tables[name] = std::move(working_.tables[table]);
+    working_.tables.erase(table);
+  }
+}
+
+void Script::Commit(uint32_t durability) {
+  if (txn_ == nullptr) {
+    return;
+  }
+  if (txn_failed_) {
+    Abort();
+    return;
+  }
+  int index = static_cast<int>(history_.commits.size());
+  uint64_t id = johnny_txn_id(txn_);
+  history_.commits.push_back(MakeCommitRecord(id, working_));
+  possible_[index] = working_;
+  Mark(MarkKind::kCommitBegan, index);
+  uint32_t asked = durability == JOHNNY_DURABILITY_DEFAULT ? options_.durability : durability;
+  last_commit_code_ = johnny_commit_with(std::exchange(txn_, nullptr), durability);
+  if (last_commit_code_ == JOHNNY_OK) {
+    Mark(asked == JOHNNY_LAZY ? MarkKind::kCommitLazy : MarkKind::kCommitDurable, index);
+    contents_ = working_;
+    largest_committed_id_ = id;
+    return;
+  }
+  Expect(last_commit_code_, "johnny_commit");
+  if (last_commit_code_ == JOHNNY_OUTCOME_UNKNOWN) {
+    Mark(MarkKind::kCommitUnknown, index);
+    writes_refused_ = true;
+    largest_committed_id_ = id;
+  } else {
+    Mark(MarkKind::kCommitFailed, index);
+  }
+}
+
+void Script::Abort() {
+  if (txn_ != nullptr) {
+    Expect(johnny_abort(std::exchange(txn_, nullptr)), "johnny_abort");
+  }
+}
+
+void Script::Sync() {
+  if (env_ == nullptr) {
+    return;
+  }
+  int code = johnny_sync(env_);
+  if (code == JOHNNY_OK) {
+    Mark(MarkKind::kSynced);
+    return;
+  }
+  writes_refused_ = true;
+  Expect(code, "johnny_sync");
+}
+
+void Script::BeginReader() {
+  johnny_txn* reader = nullptr;
+  if (env_ == nullptr || !Expect(johnny_begin(env_, JOHNNY_READ, &reader), "johnny_begin (read)")) {
+    return;
+  }
+  readers_.emplace_back(reader, contents_.Digest());
+}
+
+void Script::EndReader() {
+  if (readers_.empty()) {
+    return;
+  }
+  auto [reader, expected] = readers_.front();
+  readers_.erase(readers_.begin());
+  Hash128 digest;
+  std::string problem;
+  if (DigestOf(reader, &digest, &problem) != JOHNNY_OK) {
+    problems_.push_back(absl::StrCat("a held reader: ", problem));
+  } else if (digest != expected) {
+    problems_.push_back("a held reader no longer sees what it saw when it began");
+  }
+  johnny_abort(reader);
+}
+
+void Script::CheckNow() {
+  if (env_ == nullptr) {
+    return;
+  }
+  Hash128 digest;
+  std::string problem;
+  if (DigestOf(env_, &digest, &problem) != JOHNNY_OK) {
+    problems_.push_back(problem);
+  } else if (digest != contents_.Digest()) {
+    problems_.push_back("the newest snapshot differs from the model");
+  }
+  problem = FindingsOf(env_);
+  if (!problem.empty()) {
+    problems_.push_back(problem);
+  }
+}
+
+std::string Script::RandomBytes(size_t size) {
+  std::string bytes(size, '\0');
+  for (size_t at = 0; at < size; at += 8) {
+    uint64_t word = random_();
+    std::memcpy(bytes.data() + at, &word, std::min<size_t>(8, size - at));
+  }
+  return bytes;
+}
+
+Recording Script::Finish() {
+  Kill();
+  Recording recording;
+  recording.name = name_;
+  recording.seed = seed_;
+  recording.options = options_;
+  recording.options.flags = 0;
+  recording.events = system_.TakeEvents();
+  recording.history = history_;
+  recording.problems = problems_;
+  return recording;
+}
+
+}  // namespace johnny::sim

@@ -1,0 +1,124 @@
+// Drives a database on a SimSystem through the C API, keeps what it should hold beside it, and marks each step in the system's log.
+#ifndef JOHNNY_TEST_SUPPORT_CRASH_SCRIPT_H_
+#define JOHNNY_TEST_SUPPORT_CRASH_SCRIPT_H_
+
+#include <johnny/johnny.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "support/crash_disk.h"
+#include "support/crash_model.h"
+#include "support/sim_system.h"
+
+namespace johnny::sim {
+
+inline constexpr char kPath[] = "/db/crash.jdb";
+
+// 4 KiB pages, small address space.
+johnny_options SmallOptions(uint32_t durability = JOHNNY_TWO_PHASE);
+
+// Everything that is needed to enumerate the crashes of a run.
+struct Recording {
+  std::string name;
+  uint64_t seed = 0;
+  johnny_options options{};
+  DiskImage start;
+  bool starts_absent = true;
+  uint64_t largest_id = 0;  // handed out before
+  std::vector<Event> events;
+  History history;
+  std::vector<std::string> problems;  // what went wrong already in the run itself
+};
+
+class Script {
+ public:
+  Script(std::string name, uint64_t seed, const johnny_options& options);
+  ~Script();
+  Script(const Script&) = delete;
+  Script& operator=(const Script&) = delete;
+
+  SimSystem* system() { return &system_; }
+  johnny_options* options() { return &options_; }  // for the next Open
+  Random* random() { return &random_; }
+  uint64_t Below(uint64_t bound) { return sim::Below(&random_, bound); }
+  bool is_open() const { return env_ != nullptr; }
+  johnny_env* env() { return env_; }
+  johnny_txn* txn() { return txn_; }
+
+  // Errors are part of the test from now on (or no longer): they are taken as they come, and only broken promises are problems.
+  void ExpectFaults(bool expected) { faults_expected_ = expected; }
+
+  // Each does nothing when the one before it left nothing to work on.
+  void Open(uint32_t flags = 0);
+  void Close();
+  void Kill();           // ends the process; Open() starts the next one
+  void Begin();
+  void Put(const std::string& table, const std::string& key, const std::string& value);
+  void Delete(const std::string& table, const std::string& key);
+  void CreateTable(const std::string& table);
+  void ClearTable(const std::string& table);
+  void DropTable(const std::string& table);
+  void RenameTable(const std::string& table, const std::string& name);
+  void Commit(uint32_t durability = JOHNNY_DURABILITY_DEFAULT);
+  void Abort();
+  void Sync();
+  // A read transaction that is held; EndReader checks that it still sees what it saw.
+  void BeginReader();
+  void EndReader();
+  // Compares the newest snapshot with the model, and verifies.
+  void CheckNow();
+
+  int last_commit_code() const { return last_commit_code_; }
+  bool writes_refused() const { return writes_refused_; }
+  std::string RandomBytes(size_t size);
+  const DatabaseContents& contents() const { return contents_; }
+
+  const std::vector<std::string>& problems() const { return problems_; }
+  void AddProblem(std::string problem) { problems_.push_back(std::move(problem)); }
+  const History& history() const { return history_; }
+  const Expectation& expectation() const { return expectation_; }
+  // Ends the run: nothing is closed, as if the power failed now.
+  Recording Finish();
+
+ private:
+  void Mark(MarkKind kind, int64_t value = 0);
+  // Adds a problem when `code` is not OK and no fault was to be expected. True for OK.
+  bool Expect(int code, std::string_view what);
+  // What a change returned: the transaction may be beyond use.
+  bool Changed(int code, std::string_view what);
+  johnny_table* Table(const std::string& name, uint32_t flags);
+  void TakeStateOfOpened();
+  void DropHandles();
+
+  std::string name_;
+  uint64_t seed_;
+  johnny_options options_;
+  SimSystem system_;
+  Random random_;
+  bool faults_expected_ = false;
+
+  johnny_env* env_ = nullptr;
+  johnny_txn* txn_ = nullptr;
+  bool txn_failed_ = false;
+  std::vector<std::pair<johnny_txn*, Hash128>> readers_;
+  bool writes_refused_ = false;
+  bool trouble_ = false;  // an error since the last Open
+  int last_commit_code_ = 0;
+
+  DatabaseContents contents_;  // the newest commit's
+  DatabaseContents working_;   // the running transaction's
+  std::map<int, DatabaseContents> possible_;  // of the allowed commits
+  History history_;
+  Expectation expectation_{true};
+  uint64_t largest_committed_id_ = 0;
+  std::vector<std::string> problems_;
+};
+
+}  // namespace johnny::sim
+
+#endif  // JOHNNY_TEST_SUPPORT_CRASH_SCRIPT_H_
