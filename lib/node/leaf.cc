@@ -190,7 +190,8 @@ bool ReplaceInLeaf(Byte* page, uint32_t page_size, uint32_t index, const LeafVal
     return true;
   }
   size_t size = kLeafEntryHeader + key_size + value.bytes.size();
-  if (LeafBytesUsed(page) - old.size() + size > page_size) {
+  // While the page is compacted the old entry still takes its header's bytes.
+  if (LeafBytesUsed(page) - old.size() + kLeafEntryHeader + size > page_size) {
     return false;
   }
   std::array<Byte, format::kMaxPageSize / 4> key_copy;
