@@ -138,7 +138,7 @@ int Redirect(std::string* bytes, PageNumber parent, PageNumber from, PageNumber 
   std::string other = RefHead(to, to < bytes->size() / kPageSize ? Load64(At(bytes, to)) : 0x12345678);
   int count = 0;
   size_t end = (parent + 1) * kPageSize;
-  for (size_t at = bytes->find(ref, parent * kPageSize); at + kRefHead <= end; at = bytes->find(ref, at + 1)) {
+  for (size_t at = bytes->find(ref, parent * kPageSize); at < end; at = bytes->find(ref, at + 1)) {
     bytes->replace(at, kRefHead, other);
     ++count;
   }
