@@ -31,7 +31,7 @@ def main():
     parser.add_argument("--csv")
     parser.add_argument("--dir", help="where the databases go (default: beside the build)")
     args = parser.parse_args()
-    program = os.path.join(args.build, "bench", "compare")
+    program = os.path.join(args.build, "bench", "bench_compare")
     rows = []
     print(f"{'work':20} {'JohnnyDB/s':>12} {'LMDB/s':>12} {'ratio':>7} {'JohnnyDB MB':>12} {'LMDB MB':>9}")
     for work in args.work:

@@ -228,7 +228,7 @@ JOHNNY_API int johnny_txn_get_info(johnny_txn* txn, johnny_txn_info* info);
 
 /* ---- Entries ---------------------------------------------------------------------------------------------------- */
 
-/* Looks `key` up. NOT_FOUND is the common error; also CORRUPT, NO_TABLE, TXN_*. value may be NULL. */
+/* Looks `key` up. NOT_FOUND is the common error, for keys longer than any can be, too; also CORRUPT, NO_TABLE, TXN_*. value may be NULL. */
 JOHNNY_API int johnny_get(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size, johnny_slice* value);
 
 /* JOHNNY_OK or JOHNNY_NOT_FOUND, without touching the value. */
@@ -269,8 +269,9 @@ JOHNNY_API void johnny_cursor_close(johnny_cursor* cursor); /* NULL is allowed *
 JOHNNY_API int johnny_cursor_set_range(johnny_cursor* cursor, const johnny_slice* from, const johnny_slice* to);
 JOHNNY_API int johnny_cursor_set_prefix(johnny_cursor* cursor, const void* prefix, size_t prefix_size);
 
-/* Movements. NOT_FOUND: there is no such entry and the cursor is as it was, except that next past the last entry and prev
- * before the first leave it there. On a cursor positioned nowhere, next means first and prev means last. When the current entry has been
+/* Movements. NOT_FOUND: there is no such entry. Next past the last entry then leaves the cursor after the last, where prev goes back
+ * to it (and next stays); likewise prev before the first; otherwise the cursor is as it was. On a cursor positioned nowhere, next
+ * means first and prev means last. When the current entry has been
  * deleted, by this cursor or by other means in the same transaction, next and prev go to its neighbours. key and value may
  * be NULL. In a write transaction a cursor keeps its place while the transaction changes the tree by other means. */
 JOHNNY_API int johnny_cursor_first(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value);

@@ -11,6 +11,7 @@ using johnny::api::AsTable;
 using johnny::api::Fail;
 using johnny::api::FillStruct;
 using johnny::api::Guard;
+using johnny::api::GuardChange;
 using johnny::api::ToSlice;
 using johnny::api::UseTable;
 using johnny::tree::Lookup;
@@ -31,15 +32,17 @@ int Translate(Lookup result, txn::Txn* txn) {
   return JOHNNY_INTERNAL;
 }
 
-int CheckKey(const johnny_txn* txn, const void* key, size_t key_size) {
-  if (key == nullptr && key_size != 0) {
-    return Fail(Code::kInvalidArgument, "the key is a null pointer");
-  }
+int CheckKey(const void* key, size_t key_size) {
+  return key != nullptr || key_size == 0 ? static_cast<int>(JOHNNY_OK) : Fail(Code::kInvalidArgument, "the key is a null pointer");
+}
+
+// Only what is stored is limited: a longer key is simply nowhere to be found.
+int CheckNewKey(const johnny_txn* txn, const void* key, size_t key_size) {
   size_t limit = format::MaxKeySize(txn->txn.view().page_size());
   if (key_size > limit) {
     return Fail(Code::kKeyTooLarge, absl::StrCat("the key has ", key_size, " bytes; the limit is ", limit));
   }
-  return JOHNNY_OK;
+  return CheckKey(key, key_size);
 }
 
 int UseForWriting(johnny_txn* txn, johnny_table* table, TableState** state) {
@@ -68,6 +71,7 @@ int CheckName(const johnny_txn* txn, const char* name) {
 }  // namespace johnny::api
 
 using johnny::api::CheckKey;
+using johnny::api::CheckNewKey;
 using johnny::api::CheckName;
 using johnny::api::Translate;
 using johnny::api::UseForWriting;
@@ -80,7 +84,7 @@ int johnny_get(johnny_txn* txn, johnny_table* table, const void* key, size_t key
     if (int code = UseTable(txn, table, &state); code != JOHNNY_OK) {
       return code;
     }
-    if (int code = CheckKey(txn, key, key_size); code != JOHNNY_OK) {
+    if (int code = CheckKey(key, key_size); code != JOHNNY_OK) {
       return code;
     }
     Slice found;
@@ -98,12 +102,12 @@ int johnny_exists(johnny_txn* txn, johnny_table* table, const void* key, size_t 
 
 int johnny_put(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size, const void* value, size_t value_size,
                uint32_t flags) {
-  return Guard([&] {
+  return GuardChange(txn, [&] {
     TableState* state = nullptr;
     if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
       return code;
     }
-    if (int code = CheckKey(txn, key, key_size); code != JOHNNY_OK) {
+    if (int code = CheckNewKey(txn, key, key_size); code != JOHNNY_OK) {
       return code;
     }
     if (value == nullptr && value_size != 0) {
@@ -133,12 +137,12 @@ int johnny_put(johnny_txn* txn, johnny_table* table, const void* key, size_t key
 }
 
 int johnny_delete(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size) {
-  return Guard([&] {
+  return GuardChange(txn, [&] {
     TableState* state = nullptr;
     if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
       return code;
     }
-    if (int code = CheckKey(txn, key, key_size); code != JOHNNY_OK) {
+    if (int code = CheckKey(key, key_size); code != JOHNNY_OK) {
       return code;
     }
     bool found = false;
@@ -153,7 +157,7 @@ int johnny_rank(johnny_txn* txn, johnny_table* table, const void* key, size_t ke
     if (int code = UseTable(txn, table, &state); code != JOHNNY_OK) {
       return code;
     }
-    if (int code = CheckKey(txn, key, key_size); code != JOHNNY_OK) {
+    if (int code = CheckKey(key, key_size); code != JOHNNY_OK) {
       return code;
     }
     if (rank == nullptr) {
@@ -221,7 +225,7 @@ int johnny_nth(johnny_txn* txn, johnny_table* table, uint64_t n, johnny_slice* k
 // ---- Tables ----
 
 int johnny_table_open(johnny_txn* txn, const char* name, uint32_t flags, johnny_table** out) {
-  return Guard([&] {
+  return GuardChange(txn, [&] {
     if (int code = johnny::api::UseTxn(txn); code != JOHNNY_OK) {
       return code;
     }
@@ -255,7 +259,7 @@ int johnny_table_open(johnny_txn* txn, const char* name, uint32_t flags, johnny_
 const char* johnny_table_name(const johnny_table* table) { return table == nullptr ? "" : AsTable(table)->name.c_str(); }
 
 int johnny_table_clear(johnny_txn* txn, johnny_table* table) {
-  return Guard([&] {
+  return GuardChange(txn, [&] {
     TableState* state = nullptr;
     if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
       return code;
@@ -266,7 +270,7 @@ int johnny_table_clear(johnny_txn* txn, johnny_table* table) {
 }
 
 int johnny_table_drop(johnny_txn* txn, johnny_table* table) {
-  return Guard([&] {
+  return GuardChange(txn, [&] {
     TableState* state = nullptr;
     if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
       return code;
@@ -283,7 +287,7 @@ int johnny_table_drop(johnny_txn* txn, johnny_table* table) {
 }
 
 int johnny_table_rename(johnny_txn* txn, johnny_table* table, const char* new_name) {
-  return Guard([&] {
+  return GuardChange(txn, [&] {
     TableState* state = nullptr;
     if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
       return code;

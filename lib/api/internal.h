@@ -56,7 +56,20 @@ int Guard(Body body) {
   try {
     return body();
   } catch (const std::bad_alloc&) {
-    return JOHNNY_NO_MEMORY;
+    return Fail(Code::kNoMemory, "memory ran out");
+  }
+}
+
+// The same around a change: one that memory ran out for may be half done, so that the transaction can only be aborted.
+template <typename Body>
+int GuardChange(johnny_txn* txn, Body body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    if (txn != nullptr && txn->txn.active() && txn->txn.write()) {
+      txn->txn.Fail();
+    }
+    return Fail(Code::kNoMemory, "memory ran out; the transaction can only be aborted");
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "api/internal.h"
 
@@ -201,11 +202,7 @@ int johnny_sync(johnny_env* env) {
     if (db->options.read_only) {
       return Fail(Code::kReadOnlyEnv, "the environment was opened read-only");
     }
-    db->writer.Acquire();
-    bool refused = db->writes_refused.load(std::memory_order_relaxed);
-    absl::Status status = refused ? johnny::MakeStatus(Code::kWritesRefused, "an earlier sync or commit failed; reopen the environment")
-                                  : db->Sync();
-    db->writer.Release();
+    absl::Status status = db->Sync();
     return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
   });
 }
@@ -248,13 +245,14 @@ int johnny_env_get_info(johnny_env* env, johnny_env_info* out) {
       status = db->LoadSpace();
       if (status.ok()) {
         db->space->ReleasePending();
-        info.free_pages = db->space->free_pages();
-        info.pending_pages = db->space->pending_pages();
+        db->NoteFreeSpace();
         info.page_count = db->space->page_count();
       }
       db->writer.Release();
     }
-    info.used_pages = info.page_count - info.free_pages - info.pending_pages;
+    info.free_pages = db->free_pages.load(std::memory_order_relaxed);
+    info.pending_pages = db->pending_pages.load(std::memory_order_relaxed);
+    info.used_pages = info.page_count - std::min(info.page_count, info.free_pages + info.pending_pages);
     int filled = FillStruct(info, out);
     return status.ok() ? filled : Fail(status);
   });
@@ -285,12 +283,18 @@ int johnny_commit_with(johnny_txn* txn, uint32_t durability) {
     if (int code = CheckActive(txn); code != JOHNNY_OK) {
       return code;
     }
-    if (durability > JOHNNY_LAZY) {
-      return Fail(Code::kInvalidArgument, absl::StrCat("unknown durability ", durability));
-    }
     johnny::api::DetachCursors(txn);
+    absl::Cleanup give_back = [txn] {
+      if (txn->txn.active()) {  // memory ran out on the way
+        txn->txn.Abort();
+      }
+      johnny::api::GiveHandleBack(txn);
+    };
+    if (durability > JOHNNY_LAZY) {
+      txn->txn.Abort();
+      return Fail(Code::kInvalidArgument, absl::StrCat("unknown durability ", durability, "; the transaction was aborted"));
+    }
     absl::Status status = txn->txn.Commit(static_cast<Durability>(durability));
-    johnny::api::GiveHandleBack(txn);
     return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
   });
 }

@@ -88,43 +88,60 @@ Lookup Cursor::Last() {
 }
 
 Lookup Cursor::Next() {
-  if (state_ == State::kNowhere) {
+  if (state_ == State::kNowhere || state_ == State::kBeforeFirst) {
     return First();
+  }
+  if (state_ == State::kAfterLast) {
+    return Lookup::kNotFound;
   }
   if (state_ == State::kSaved && Restore() == Lookup::kError) {
     return Lookup::kError;
   }
   uint32_t index = path_.leaf().index + (state_ == State::kOn ? 1 : 0);
-  if (path_.top >= 0 && index < Header(path_.leaf().page)->count) {
-    if (has_upper_ && !InUpper(node::LeafKey(path_.leaf().page, index))) {
-      return Lookup::kNotFound;
-    }
-    path_.leaf().index = index;
-    state_ = State::kOn;
-    return Lookup::kFound;
+  if (path_.top < 0 || index >= Header(path_.leaf().page)->count) {
+    return Step(/*forward=*/true);
   }
-  tree::Path path = path_;
-  return path.top < 0 ? Lookup::kNotFound : Land(tree::StepLeaf(*view_, true, &path), path);
+  if (has_upper_ && !InUpper(node::LeafKey(path_.leaf().page, index))) {
+    state_ = State::kAfterLast;
+    return Lookup::kNotFound;
+  }
+  path_.leaf().index = index;
+  state_ = State::kOn;
+  return Lookup::kFound;
 }
 
 Lookup Cursor::Prev() {
-  if (state_ == State::kNowhere) {
+  if (state_ == State::kNowhere || state_ == State::kAfterLast) {
     return Last();
+  }
+  if (state_ == State::kBeforeFirst) {
+    return Lookup::kNotFound;
   }
   if (state_ == State::kSaved && Restore() == Lookup::kError) {
     return Lookup::kError;
   }
-  if (path_.top >= 0 && path_.leaf().index > 0) {
-    uint32_t index = path_.leaf().index - 1;
-    if (has_lower_ && !InLower(node::LeafKey(path_.leaf().page, index))) {
-      return Lookup::kNotFound;
-    }
-    path_.leaf().index = index;
-    state_ = State::kOn;
-    return Lookup::kFound;
+  if (path_.top < 0 || path_.leaf().index == 0) {
+    return Step(/*forward=*/false);
   }
-  tree::Path path = path_;
-  return path.top < 0 ? Lookup::kNotFound : Land(tree::StepLeaf(*view_, false, &path), path);
+  uint32_t index = path_.leaf().index - 1;
+  if (has_lower_ && !InLower(node::LeafKey(path_.leaf().page, index))) {
+    state_ = State::kBeforeFirst;
+    return Lookup::kNotFound;
+  }
+  path_.leaf().index = index;
+  state_ = State::kOn;
+  return Lookup::kFound;
+}
+
+// To the next or previous leaf.
+Lookup Cursor::Step(bool forward) {
+  Lookup result = path_.top < 0 ? Lookup::kNotFound : Land(tree::StepLeaf(*view_, forward, &path_), path_);
+  if (result == Lookup::kNotFound) {
+    state_ = forward ? State::kAfterLast : State::kBeforeFirst;
+  } else if (result == Lookup::kError) {
+    state_ = State::kNowhere;
+  }
+  return result;
 }
 
 Lookup Cursor::SeekExact(Slice key) {

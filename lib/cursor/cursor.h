@@ -1,6 +1,6 @@
 // Ordered iteration over a tree.
 //
-// A cursor stands on an entry, or in the gap that a deleted entry left, or nowhere. In a write transaction, Save() is called before the
+// A cursor stands on an entry, in the gap that a deleted entry left, before the first entry, after the last, or nowhere. In a write transaction, Save() is called before the
 // tree changes: the cursor then keeps its key and finds its place again at its next use.
 // Thread rules: those of its transaction.
 #ifndef JOHNNY_CURSOR_CURSOR_H_
@@ -24,7 +24,8 @@ class Cursor {
   void ClearBounds();
   void SetPrefix(Slice prefix);
 
-  // Movements: kNotFound leaves the cursor as it was. From nowhere, Next() is First() and Prev() is Last().
+  // Movements. From nowhere, Next() is First() and Prev() is Last(). Next() past the last entry leaves the cursor after the last, from
+  // where Prev() goes back to it; likewise at the other end. Otherwise kNotFound leaves the cursor as it was; kError: nowhere.
   Lookup First();
   Lookup Last();
   Lookup Next();
@@ -36,7 +37,7 @@ class Cursor {
 
   // Finds the place again after changes. kFound: on an entry; kNotFound: it has been deleted, or nowhere.
   Lookup Restore();
-  bool nowhere() const { return state_ == State::kNowhere; }
+  bool nowhere() const { return state_ == State::kNowhere || state_ == State::kBeforeFirst || state_ == State::kAfterLast; }
   // The current entry, after a call that returned kFound.
   node::LeafEntry entry() const { return node::GetLeafEntry(path_.leaf().page, path_.leaf().index); }
 
@@ -47,6 +48,8 @@ class Cursor {
  private:
   enum class State {
     kNowhere,
+    kBeforeFirst,
+    kAfterLast,
     kOn,     // path_ is at the entry
     kGap,    // path_ is at the lower bound of key_, whose entry is gone
     kSaved,  // path_ is not valid; key_ is
@@ -56,6 +59,7 @@ class Cursor {
   bool InLower(Slice key) const { return !has_lower_ || node::CompareKeys(key, lower_) >= 0; }
   bool InUpper(Slice key) const { return !has_upper_ || node::CompareKeys(key, upper_) < 0; }
   Lookup Land(Lookup result, const tree::Path& path);
+  Lookup Step(bool forward);
   Lookup LandOrUnposition(Lookup result, const tree::Path& path);
   Lookup AtOrAfter(Slice key, tree::Path* path) const;
   Lookup Before(Slice key, bool or_at, tree::Path* path) const;

@@ -115,7 +115,7 @@ std::vector<int> Candidates(const Masters& masters, uint64_t boot_id, TxnId* dis
   if (slots.size() == 2) {
     const MasterPage& a = *masters.slots[0];
     const MasterPage& b = *masters.slots[1];
-    auto rank = [](const MasterPage& m) { return std::make_tuple(m.txn, m.id_ceiling, m.durable()); };
+    auto rank = [](const MasterPage& m) { return std::make_tuple(m.txn, m.id_ceiling, m.durable(), m.clean()); };
     if (rank(b) > rank(a)) {
       std::swap(slots[0], slots[1]);
     }
@@ -229,12 +229,6 @@ absl::StatusOr<std::unique_ptr<Database>> Open(os::System* system, const std::st
   return db;
 }
 
-absl::Status Close(Database* db) {
-  if (db->options.read_only || db->writes_refused.load(std::memory_order_relaxed) ||
-      (db->on_disk_clean && db->durable_txn.load(std::memory_order_relaxed) == db->newest_master.txn)) {
-    return absl::OkStatus();
-  }
-  return db->RewriteMaster(db->last_id + db->IdWindow(), format::kMasterDurable | format::kMasterClean);
-}
+absl::Status Close(Database* db) { return db->options.read_only ? absl::OkStatus() : db->MarkClean(); }
 
 }  // namespace johnny::env

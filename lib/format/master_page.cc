@@ -17,10 +17,15 @@ static_assert(kAtFreeLog + kChildRefSize <= 512, "the used part fits one sector;
 
 constexpr uint64_t kMarkMagic = 0x6b72614d636e7953u;  // "SyncMark"
 
+bool IsPlausible(const TableRecord& record, uint64_t page_count) {
+  return record.level <= kMaxLevel && record.root.page < page_count;
+}
+
 bool IsPlausible(const MasterPage& master) {
   return IsValidPageSize(master.page_size) && master.page_count >= FirstPage(master.page_size) &&
          master.page_count <= kMaxPageNumber && master.id_ceiling >= master.txn && master.durable_txn <= master.txn &&
-         master.catalog.level <= kMaxLevel && master.main.level <= kMaxLevel;
+         IsPlausible(master.catalog, master.page_count) && IsPlausible(master.main, master.page_count) &&
+         master.free_log.page < master.page_count;
 }
 
 }  // namespace

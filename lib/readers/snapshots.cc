@@ -51,7 +51,7 @@ Snapshot SnapshotBoard::Newest() const {
 }
 
 uint32_t SnapshotBoard::TakeSlot(uint32_t hint) {
-  for (uint32_t i = 0; i < max_readers_; ++i) {
+  for (uint32_t i = 0; i <= max_readers_; ++i) {
     uint32_t index = i == 0 ? hint % max_readers_ : i - 1;
     uint32_t free = 0;
     if (slots()[index].taken.load(std::memory_order_relaxed) == 0 &&

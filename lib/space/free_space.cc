@@ -10,8 +10,6 @@
 namespace johnny::space {
 namespace {
 
-// Pages that deletes may use and puts may not.
-constexpr uint64_t kDeleteReserve = 32;
 // Growth: steps of a sixteenth of the file within these bounds, written with zeros so that later syncs find written blocks; a
 // transaction that grows the file by more preallocates the rest, since it will write the blocks itself.
 constexpr uint64_t kMinGrowth = 16;

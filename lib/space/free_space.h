@@ -23,6 +23,10 @@ namespace johnny::space {
 
 enum class Use { kData, kMeta };  // leaves and large values; branches and free-log pages
 
+// Pages that deletes may use and puts may not: enough for commits of one delete each, whose own freed pages come back two commits
+// later, and for condensing the free log meanwhile.
+inline constexpr uint64_t kDeleteReserve = 48;
+
 struct FreeSpaceOptions {
   uint64_t limit_pages = 0;    // the file never grows past these
   uint32_t slack_percent = 30;

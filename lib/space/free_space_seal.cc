@@ -12,6 +12,7 @@ using format::PageType;
 
 // Records are condensed when they fill more pages than this and than the checkpoint.
 constexpr uint64_t kMinRecordPages = 24;
+constexpr uint64_t kFewRecordPages = 6;
 constexpr size_t kSegmentsPerCommit = 2;
 constexpr size_t kMaxSegments = 48;
 constexpr size_t kSplitSegmentPages = 4;
@@ -75,7 +76,9 @@ std::vector<FreeSpace::NewSegment> FreeSpace::ChooseSegments() {
     record_pages += record.pages.size();
   }
   std::vector<NewSegment> chosen;
-  if (record_pages < std::max(kMinRecordPages, log_pages_ - record_pages)) {
+  // When room is short the records' pages are worth more than the writes that condensing costs.
+  bool short_of_room = free_pages() < 2 * kDeleteReserve && record_pages >= kFewRecordPages;
+  if (!short_of_room && record_pages < std::max(kMinRecordPages, log_pages_ - record_pages)) {
     return chosen;
   }
   if (segments_.empty()) {

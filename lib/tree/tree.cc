@@ -85,27 +85,21 @@ Lookup SearchEdge(const pager::View& view, const TableRecord& record, bool right
 }
 
 Lookup StepLeaf(const pager::View& view, bool forward, Path* path) {
-  Path next = *path;
-  for (;;) {
+  Lookup result = Lookup::kNotFound;
+  do {
     int level = 1;
-    while (level <= next.top &&
-           (forward ? next.steps[level].index + 1 >= node::Header(next.steps[level].page)->count : next.steps[level].index == 0)) {
+    while (level <= path->top &&
+           (forward ? path->steps[level].index + 1 >= node::Header(path->steps[level].page)->count : path->steps[level].index == 0)) {
       ++level;
     }
-    if (level > next.top) {
+    if (level > path->top) {
       return Lookup::kNotFound;
     }
-    Path::Step& step = next.steps[level];
+    Path::Step& step = path->steps[level];
     step.index += forward ? 1 : -1;
-    Lookup result = DescendEdge(view, node::GetChild(step.page, step.index), level - 1, !forward, &next);
-    if (result == Lookup::kNotFound) {
-      continue;
-    }
-    if (result == Lookup::kFound) {
-      *path = next;
-    }
-    return result;
-  }
+    result = DescendEdge(view, node::GetChild(step.page, step.index), level - 1, !forward, path);
+  } while (result == Lookup::kNotFound);
+  return result;
 }
 
 Lookup Rank(const pager::View& view, const TableRecord& record, Slice key, uint64_t* rank) {

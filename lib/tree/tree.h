@@ -56,7 +56,7 @@ inline Lookup Get(const pager::View& view, const TableRecord& record, Slice key,
 Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Path* path);
 // Descends along the left or right edge; the leaf index is 0 or count - 1. kNotFound: the tree is empty.
 Lookup SearchEdge(const pager::View& view, const TableRecord& record, bool right, Path* path);
-// Moves to the next or previous leaf, index 0 or count - 1; skips empty ones. kNotFound: there is none, the path is unchanged.
+// Moves to the next or previous leaf, index 0 or count - 1; skips empty ones. Unless kFound, the path is spoilt.
 Lookup StepLeaf(const pager::View& view, bool forward, Path* path);
 
 // Number of entries with keys less than `key`. Counts must be settled.

@@ -1,6 +1,7 @@
 // The commit protocol (DESIGN section 4): seal, write data, publish the master page, announce.
 #include <algorithm>
 
+#include "absl/cleanup/cleanup.h"
 #include "base/check.h"
 #include "base/seeded_bug.h"
 #include "base/status.h"
@@ -19,25 +20,43 @@ class Committer {
     JOHNNY_RETURN_IF_ERROR(UpdateCatalog());
     JOHNNY_RETURN_IF_ERROR(Seal());
     db_.system->YieldPoint("commit: sealed");
-    MakeMaster();
-    if (IsSeeded(SeededBug::kSyncsSwapped) && durability_ == Durability::kTwoPhase) {
-      JOHNNY_RETURN_IF_ERROR(PublishMaster());
-      return WriteData();
+    JOHNNY_RETURN_IF_ERROR(tree::WritePages(db_.file.get(), db_.page_size(), &pages_));
+    MutexLock lock(&db_.publish);
+    return Publish();
+  }
+
+ private:
+  tree::WriteContext Context() { return txn_.Context(); }
+
+  absl::Status Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
+    if (db_.writes_refused.load(std::memory_order_relaxed)) {
+      return MakeStatus(Code::kWritesRefused, "a sync failed meanwhile; reopen the environment");
     }
-    JOHNNY_RETURN_IF_ERROR(WriteData());
+    MakeMaster();
+    bool swapped = IsSeeded(SeededBug::kSyncsSwapped) && durability_ == Durability::kTwoPhase;
+    if (!swapped) {
+      JOHNNY_RETURN_IF_ERROR(SyncData());
+    }
     db_.system->YieldPoint("commit: data written");
+    // From here on the master may be durable, so anything but success (exhausted memory, too) leaves the outcome unknown.
+    absl::Cleanup refuse = [this] { db_.writes_refused.store(true, std::memory_order_relaxed); };
     absl::Status published = PublishMaster();
     if (!published.ok()) {
-      db_.writes_refused.store(true, std::memory_order_relaxed);
       return MakeStatus(Code::kOutcomeUnknown, std::string(published.message()));
     }
+    if (swapped) {
+      JOHNNY_RETURN_IF_ERROR(SyncData());
+    }
     db_.system->YieldPoint("commit: master published");
+    Announce();
+    std::move(refuse).Cancel();
     return absl::OkStatus();
   }
 
   // The new snapshot becomes the newest; only now may readers see it.
-  void Announce() {
+  void Announce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
     db_.space->Commit();
+    db_.NoteFreeSpace();
     db_.newest_master = master_;
     db_.newest_slot = slot_;
     if (durability_ != Durability::kLazy) {
@@ -48,9 +67,6 @@ class Committer {
     }
     db_.board.Announce({master_.txn, master_.page_count, master_.table_count, master_.main, master_.catalog});
   }
-
- private:
-  tree::WriteContext Context() { return txn_.Context(); }
 
   // Gives every changed table's record a place in a dirty catalog leaf, so that writing it later changes no page's number.
   absl::Status UpdateCatalog() {
@@ -108,7 +124,7 @@ class Committer {
     return absl::OkStatus();
   }
 
-  void MakeMaster() {
+  void MakeMaster() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
     master_ = db_.newest_master;
     master_.txn = txn_.id_;
     master_.id_ceiling = std::max(db_.id_ceiling, txn_.id_ + db_.IdWindow());
@@ -123,14 +139,13 @@ class Committer {
     slot_ = IsSeeded(SeededBug::kOneMasterSlot) ? 0 : 1 - db_.durable_slot;
   }
 
-  absl::Status WriteData() {
-    JOHNNY_RETURN_IF_ERROR(tree::WritePages(db_.file.get(), db_.page_size(), &pages_));
+  absl::Status SyncData() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
     bool sync = durability_ == Durability::kTwoPhase && !IsSeeded(SeededBug::kNoFirstSync) &&
                 !(IsSeeded(SeededBug::kNoSyncAfterGrowth) && db_.space->grew());
     return sync ? db_.SyncOrRefuse() : absl::OkStatus();
   }
 
-  absl::Status PublishMaster() {
+  absl::Status PublishMaster() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
     JOHNNY_RETURN_IF_ERROR(db_.WriteMaster(master_, slot_));
     if (durability_ == Durability::kLazy || IsSeeded(SeededBug::kNoSecondSync)) {
       return absl::OkStatus();
@@ -167,10 +182,8 @@ absl::Status Txn::Commit(Durability durability) {
     Abort();
     return absl::OkStatus();
   }
-  Committer committer(this, durability == Durability::kDefault ? db_->options.durability : durability);
-  absl::Status status = committer.Run();
+  absl::Status status = Committer(this, durability == Durability::kDefault ? db_->options.durability : durability).Run();
   if (status.ok()) {
-    committer.Announce();
     End();
   } else {
     Abort();

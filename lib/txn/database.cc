@@ -77,7 +77,13 @@ absl::Status Database::LoadSpace() {
   pager::View view(store.get(), newest_master.page_count, nullptr);
   JOHNNY_RETURN_IF_ERROR(loaded->Load(view, newest_master.free_log, newest_master.txn));
   space = std::move(loaded);
+  NoteFreeSpace();
   return absl::OkStatus();
+}
+
+void Database::NoteFreeSpace() {
+  free_pages.store(space->free_pages(), std::memory_order_relaxed);
+  pending_pages.store(space->pending_pages(), std::memory_order_relaxed);
 }
 
 absl::Status Database::SyncOrRefuse() {
@@ -108,6 +114,14 @@ absl::Status Database::WriteMaster(const format::MasterPage& master, int slot) {
 }
 
 absl::Status Database::Sync() {
+  MutexLock lock(&publish);
+  return SyncLocked();
+}
+
+absl::Status Database::SyncLocked() {
+  if (writes_refused.load(std::memory_order_relaxed)) {
+    return MakeStatus(Code::kWritesRefused, "an earlier sync or commit failed with an unknown outcome; reopen the environment");
+  }
   if (durable_txn.load(std::memory_order_relaxed) == newest_master.txn) {
     return absl::OkStatus();
   }
@@ -120,7 +134,7 @@ absl::Status Database::Sync() {
 }
 
 absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {
-  JOHNNY_RETURN_IF_ERROR(Sync());
+  JOHNNY_RETURN_IF_ERROR(SyncLocked());
   format::MasterPage master = newest_master;
   master.id_ceiling = ceiling;
   master.flags = flags;
@@ -139,9 +153,19 @@ absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {
   return absl::OkStatus();
 }
 
+absl::Status Database::MarkClean() {
+  MutexLock lock(&publish);
+  if (writes_refused.load(std::memory_order_relaxed) ||
+      (on_disk_clean && durable_txn.load(std::memory_order_relaxed) == newest_master.txn)) {
+    return absl::OkStatus();
+  }
+  return RewriteMaster(last_id + IdWindow(), format::kMasterDurable | format::kMasterClean);
+}
+
 absl::StatusOr<TxnId> Database::NextId() {
+  MutexLock lock(&publish);
   if (last_id >= id_ceiling) {
-    JOHNNY_RETURN_IF_ERROR(Sync());
+    JOHNNY_RETURN_IF_ERROR(SyncLocked());
   }
   if (last_id >= id_ceiling) {
     JOHNNY_RETURN_IF_ERROR(RewriteMaster(last_id + IdWindow(), format::kMasterDurable));

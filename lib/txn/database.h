@@ -73,18 +73,25 @@ struct Database {
   // ---- Belongs to the holder of the writer lock ----
   pager::FrameArena frames;
   std::unique_ptr<space::FreeSpace> space;  // null until the first write transaction or inspection
+  TxnId last_id = 0;
+
+  // ---- Changed only with `publish` held ----
+  // Publishing a master page and making commits durable take turns: a sync must know which master it makes durable, and a failed
+  // one must be known to whoever syncs next. The holder of the writer lock may read newest_master without it.
+  Mutex publish;
   format::MasterPage newest_master;
   int newest_slot = 0;
   int durable_slot = 0;
   bool on_disk_clean = false;  // the durable master has the clean flag
   bool sync_mark_set = false;  // the file has a valid mark of a failed sync of this boot
-  TxnId last_id = 0;
   TxnId id_ceiling = 0;        // of the newest durable master
 
   // ---- Readable by anyone ----
   std::atomic<TxnId> durable_txn{0};
   std::atomic<bool> writes_refused{false};
   std::atomic<uint64_t> live_txns{0};
+  std::atomic<uint64_t> free_pages{0};     // as of the last commit or look; 0 until the free log is loaded
+  std::atomic<uint64_t> pending_pages{0};
   bool opened_clean = false;
   TxnId discarded_txn = 0;
 
@@ -97,18 +104,25 @@ struct Database {
   // The handle for `name`, made if need be. kTablesFull.
   absl::StatusOr<Table*> InternTable(const std::string& name, const void* env);
 
-  // ---- commit.cc; for the holder of the writer lock ----
+  // Makes every commit so far durable, whoever is writing. kWritesRefused, kIoError.
+  absl::Status Sync();
+
+  // ---- For the holder of the writer lock ----
   // Loads the free log unless it is loaded.
   absl::Status LoadSpace();
-  // Makes every commit so far durable.
-  absl::Status Sync();
-  // Writes the newest snapshot's master page once more, durable, with `id_ceiling` and flags, into the slot that is not durable.
-  absl::Status RewriteMaster(TxnId ceiling, uint32_t flags);
-  // Syncs; on failure refuses further writes and leaves the mark of a failed sync.
-  absl::Status SyncOrRefuse();
-  absl::Status WriteMaster(const format::MasterPage& master, int slot);
   // The next transaction id, raising the durable ceiling first if it is reached.
   absl::StatusOr<TxnId> NextId();
+  // Makes everything durable and the newest master page the mark of a clean end.
+  absl::Status MarkClean();
+  void NoteFreeSpace();
+
+  // ---- For the holder of `publish` ----
+  absl::Status SyncLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  // Writes the newest snapshot's master page once more, durable, with `id_ceiling` and flags, into the slot that is not durable.
+  absl::Status RewriteMaster(TxnId ceiling, uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  // Syncs; on failure refuses further writes and leaves the mark of a failed sync.
+  absl::Status SyncOrRefuse() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  absl::Status WriteMaster(const format::MasterPage& master, int slot);
   std::vector<TxnId> Pinned() const;
   TxnId IdWindow() const;
 };

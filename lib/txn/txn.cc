@@ -286,7 +286,8 @@ absl::Status Txn::Put(TableState* state, Slice key, Slice value, tree::PutMode m
   JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
   tree::WriteContext context = Context();
   absl::Status status = tree::TreeWriter(&context, &state->record).Put(key, value, mode);
-  state->changed = true;
+  // A refused put may have made copies of the path already, whose originals are given up.
+  state->changed |= status.ok() || pager::IsFrame(state->record.root);
   return status.ok() ? status : AfterChange(std::move(status));
 }
 
@@ -299,7 +300,7 @@ absl::Status Txn::Erase(TableState* state, Slice key, bool* found) {
   JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
   tree::WriteContext context = Context();
   absl::Status status = tree::TreeWriter(&context, &state->record).Erase(key, found);
-  state->changed = true;
+  state->changed |= *found || pager::IsFrame(state->record.root);
   return status.ok() ? status : AfterChange(std::move(status));
 }
 

@@ -50,6 +50,8 @@ class Txn {
   bool write() const { return write_; }
   bool is_reset() const { return reset_; }
   bool failed() const { return failed_; }
+  // Only abort is left, as after memory ran out in the middle of a change.
+  void Fail() { failed_ = true; }
   TxnId id() const { return id_; }
   const readers::Snapshot& snapshot() const { return snapshot_; }
   const pager::View& view() const { return view_; }
