@@ -193,8 +193,9 @@ enum johnny_begin_flag {
 JOHNNY_API int johnny_begin(johnny_env* env, uint32_t flags, johnny_txn** txn);
 
 /* Ends the transaction. For a write transaction, makes its changes the newest snapshot, with the environment's durability.
- * A commit without changes does nothing. JOHNNY_OK: committed as promised. JOHNNY_OUTCOME_UNKNOWN: see there. Any other
- * error: not committed, the database is as before. Cursors of the transaction must not be used any more except to close them. */
+ * A commit without changes makes no snapshot but, unless lazy, makes earlier lazy commits durable. JOHNNY_OK: committed as
+ * promised. JOHNNY_OUTCOME_UNKNOWN: see there. Any other error: not committed, the database is as before. Cursors of the
+ * transaction must not be used any more except to close them. */
 JOHNNY_API int johnny_commit(johnny_txn* txn);
 
 /* The same with the durability given here (enum johnny_durability). */

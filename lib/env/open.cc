@@ -41,8 +41,7 @@ absl::Status CreateFile(os::System* system, const std::string& path, const OpenO
   }
   absl::Status unlinked = system->Unlink(temporary);
   JOHNNY_RETURN_IF_ERROR(status);
-  JOHNNY_RETURN_IF_ERROR(unlinked);
-  return system->SyncDirectoryOf(path);
+  return unlinked;  // the name is made durable by opening the new database
 }
 
 absl::StatusOr<std::unique_ptr<os::File>> OpenOrCreate(os::System* system, const std::string& path, const OpenOptions& options) {
@@ -68,10 +67,10 @@ absl::StatusOr<std::unique_ptr<os::File>> OpenOrCreate(os::System* system, const
 struct Masters {
   absl::StatusOr<MasterPage> slots[2] = {MakeStatus(Code::kCorrupt, "not read"), MakeStatus(Code::kCorrupt, "not read")};
   format::SyncMark mark;
-  bool mark_valid = false;
+  bool marked = false;  // a sync failed in this boot
 };
 
-absl::StatusOr<Masters> ReadMasters(os::File* file, const std::string& path) {
+absl::StatusOr<Masters> ReadMasters(os::File* file, const std::string& path, uint64_t boot_id) {
   JOHNNY_ASSIGN_OR_RETURN(uint64_t size, file->Size());
   if (size < format::kMasterRegion) {
     return MakeStatus(Code::kNotADatabase, absl::StrCat(path, ": too short for a JohnnyDB database (", size, " bytes)"));
@@ -83,7 +82,7 @@ absl::StatusOr<Masters> ReadMasters(os::File* file, const std::string& path) {
     masters.slots[slot] = format::DecodeMasterPage(page.data(), slot);
   }
   JOHNNY_RETURN_IF_ERROR(file->ReadAt(format::kSyncMarkOffset, page.data(), format::kSyncMarkSize));
-  masters.mark_valid = format::DecodeSyncMark(page.data(), &masters.mark);
+  masters.marked = format::DecodeSyncMark(page.data(), &masters.mark) && masters.mark.boot_id == boot_id;
   return masters;
 }
 
@@ -100,14 +99,16 @@ absl::Status NoMaster(const Masters& masters, const std::string& path) {
 }
 
 // Slots that may count, newest first.
-std::vector<int> Candidates(const Masters& masters, uint64_t boot_id, TxnId* discarded) {
+std::vector<int> Candidates(const Masters& masters, TxnId* discarded) {
   std::vector<int> slots;
   for (int slot = 0; slot < 2; ++slot) {
     if (!masters.slots[slot].ok()) {
       continue;
     }
-    if (masters.mark_valid && masters.mark.boot_id == boot_id && masters.slots[slot]->txn > masters.mark.durable_txn) {
-      *discarded = std::max(*discarded, masters.slots[slot]->txn);
+    if (masters.marked && slot != static_cast<int>(masters.mark.durable_slot)) {
+      if (masters.slots[slot]->txn > masters.mark.durable_txn) {
+        *discarded = masters.slots[slot]->txn;
+      }
       continue;
     }
     slots.push_back(slot);
@@ -138,7 +139,7 @@ absl::Status CheckFileSize(const MasterPage& master, uint64_t file_size, const s
 // Chooses the newest master that counts and sets db's store and commit state from it.
 absl::Status Recover(const Masters& masters, const OpenOptions& options, Database* db) {
   JOHNNY_ASSIGN_OR_RETURN(uint64_t file_size, db->file->Size());
-  std::vector<int> slots = Candidates(masters, db->system->BootId(), &db->discarded_txn);
+  std::vector<int> slots = Candidates(masters, &db->discarded_txn);
   absl::Status reason = NoMaster(masters, db->path);
   for (size_t i = 0; i < slots.size(); ++i) {
     const MasterPage& master = *masters.slots[slots[i]];
@@ -186,12 +187,29 @@ absl::Status SetUp(const Masters& masters, Database* db) {
   }
   db->durable_txn.store(master.txn, std::memory_order_relaxed);
   db->on_disk_clean = db->opened_clean;
-  db->sync_mark_set = masters.mark_valid && masters.mark.boot_id == db->system->BootId();
   JOHNNY_ASSIGN_OR_RETURN(db->board, readers::SnapshotBoard::Create(db->options.max_readers));
   if (!db->options.read_only) {
     JOHNNY_ASSIGN_OR_RETURN(db->frames, pager::FrameArena::Create(master.page_size, db->options.memory_budget));
   }
   db->board.Announce({master.txn, master.page_count, master.table_count, master.main, master.catalog});
+  return absl::OkStatus();
+}
+
+// A rejected master must never come back: after a restart of the machine the mark that rejects it means nothing, and pages that its
+// trees refer to will be used again. So the newest good master takes its slot before anybody is told what the database holds.
+absl::Status OverwriteRejected(const Masters& masters, Database* db) {
+  if (db->discarded_txn == 0 && !masters.marked) {
+    return absl::OkStatus();
+  }
+  MutexLock lock(&db->publish);
+  JOHNNY_RETURN_IF_ERROR(db->RewriteMaster(db->last_id + db->IdWindow(), format::kMasterDurable));
+  if (masters.marked) {
+    // Blocks past the durable end may never have reached the disk, whatever the page cache shows of them.
+    JOHNNY_RETURN_IF_ERROR(db->file->Resize(db->newest_master.page_count * db->page_size()));
+    std::vector<Byte> zeros(format::kSyncMarkSize);
+    Slice piece = MakeSlice(zeros.data(), zeros.size());
+    JOHNNY_RETURN_IF_ERROR(db->file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)));
+  }
   return absl::OkStatus();
 }
 
@@ -214,7 +232,7 @@ absl::StatusOr<std::unique_ptr<Database>> Open(os::System* system, const std::st
     // A master page seen in the page cache is not yet durable.
     JOHNNY_RETURN_IF_ERROR(db->file->SyncData());
   }
-  JOHNNY_ASSIGN_OR_RETURN(Masters masters, ReadMasters(db->file.get(), path));
+  JOHNNY_ASSIGN_OR_RETURN(Masters masters, ReadMasters(db->file.get(), path, system->BootId()));
   for (const auto& slot : masters.slots) {
     if (!slot.ok() && CodeOf(slot.status()) == Code::kVersionMismatch) {
       return NoMaster(masters, path);
@@ -226,6 +244,13 @@ absl::StatusOr<std::unique_ptr<Database>> Open(os::System* system, const std::st
   }
   JOHNNY_RETURN_IF_ERROR(Recover(masters, options, db.get()));
   JOHNNY_RETURN_IF_ERROR(SetUp(masters, db.get()));
+  if (!read_only) {
+    JOHNNY_RETURN_IF_ERROR(OverwriteRejected(masters, db.get()));
+    if (db->newest_master.txn == kFirstTxn) {
+      // Whoever created the file may have died before its name was durable.
+      JOHNNY_RETURN_IF_ERROR(system->SyncDirectoryOf(path));
+    }
+  }
   return db;
 }
 

@@ -90,15 +90,17 @@ void EncodeSyncMark(const SyncMark& mark, Byte* to) {
   Store64(to, kMarkMagic);
   Store64(to + 8, mark.boot_id);
   Store64(to + 16, mark.durable_txn);
-  Store64(to + 24, Checksum(to, 24, kMarkMagic));
+  Store64(to + 24, mark.durable_slot);
+  Store64(to + 32, Checksum(to, 32, kMarkMagic));
 }
 
 bool DecodeSyncMark(const Byte* from, SyncMark* mark) {
-  if (Load64(from) != kMarkMagic || Load64(from + 24) != Checksum(from, 24, kMarkMagic)) {
+  if (Load64(from) != kMarkMagic || Load64(from + 32) != Checksum(from, 32, kMarkMagic) || Load64(from + 24) > 1) {
     return false;
   }
   mark->boot_id = Load64(from + 8);
   mark->durable_txn = Load64(from + 16);
+  mark->durable_slot = Load64(from + 24);
   return true;
 }
 

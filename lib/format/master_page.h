@@ -45,10 +45,11 @@ void EncodeMasterPage(const MasterPage& master, Byte* to);
 // fields. `slot` is named in messages.
 absl::StatusOr<MasterPage> DecodeMasterPage(const Byte* from, int slot);
 
-// "A sync failed in this boot; nothing after durable_txn can be trusted until the machine restarts."
+// "A sync failed in this boot: until the machine restarts, only what the master page in this slot says can be trusted."
 struct SyncMark {
   uint64_t boot_id = 0;
   TxnId durable_txn = 0;
+  uint64_t durable_slot = 0;
 };
 inline constexpr size_t kSyncMarkSize = 512;
 void EncodeSyncMark(const SyncMark& mark, Byte* to);

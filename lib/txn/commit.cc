@@ -150,15 +150,7 @@ class Committer {
     if (durability_ == Durability::kLazy || IsSeeded(SeededBug::kNoSecondSync)) {
       return absl::OkStatus();
     }
-    JOHNNY_RETURN_IF_ERROR(db_.SyncOrRefuse());
-    if (db_.sync_mark_set) {
-      // What the mark distrusts is overwritten now; a kill before this line merely loses a commit that nobody was told of.
-      std::string zeros(format::kSyncMarkSize, '\0');
-      Slice piece(zeros);
-      JOHNNY_RETURN_IF_ERROR(db_.file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)));
-      db_.sync_mark_set = false;
-    }
-    return absl::OkStatus();
+    return db_.SyncOrRefuse();
   }
 
   Txn& txn_;
@@ -178,11 +170,16 @@ absl::Status Txn::Commit(Durability durability) {
   }
   bool changed = main_.changed || catalog_.changed ||
                  std::any_of(tables_.begin(), tables_.end(), [](const auto& s) { return s != nullptr && s->changed; });
-  if (!write_ || !changed) {
-    Abort();
-    return absl::OkStatus();
+  if (durability == Durability::kDefault) {
+    durability = db_->options.durability;
   }
-  absl::Status status = Committer(this, durability == Durability::kDefault ? db_->options.durability : durability).Run();
+  if (!write_ || !changed) {
+    // Nothing to publish; but who asks for durability relies on what lazy commits before this one left.
+    absl::Status synced = write_ && durability != Durability::kLazy ? db_->Sync() : absl::OkStatus();
+    Abort();
+    return synced;
+  }
+  absl::Status status = Committer(this, durability).Run();
   if (status.ok()) {
     End();
   } else {

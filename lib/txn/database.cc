@@ -99,7 +99,8 @@ absl::Status Database::SyncOrRefuse() {
   // Other processes of this boot would see in the page cache what the disk never got. The mark tells them where to stop; that
   // it may not reach the disk does not matter, for after a restart the disk is the truth.
   std::array<Byte, format::kSyncMarkSize> mark;
-  format::EncodeSyncMark({system->BootId(), durable_txn.load(std::memory_order_relaxed)}, mark.data());
+  format::EncodeSyncMark({system->BootId(), durable_txn.load(std::memory_order_relaxed), static_cast<uint64_t>(durable_slot)},
+                         mark.data());
   Slice piece = MakeSlice(mark.data(), mark.size());
   file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)).IgnoreError();
   return status;

@@ -83,7 +83,6 @@ struct Database {
   int newest_slot = 0;
   int durable_slot = 0;
   bool on_disk_clean = false;  // the durable master has the clean flag
-  bool sync_mark_set = false;  // the file has a valid mark of a failed sync of this boot
   TxnId id_ceiling = 0;        // of the newest durable master
 
   // ---- Readable by anyone ----

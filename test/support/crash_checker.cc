@@ -235,6 +235,9 @@ void CrashChecker::CrashAgain(const Recording& recording, const DiskImage& image
   again.largest_id = expectation.largest_id();
   again.events = std::move(events);
   CommitRecord before = recording.history.commits[static_cast<size_t>(found)];
+  if (outcome.present) {
+    before.id = outcome.last_id;  // of commits that left the content as it was, this one is there
+  }
   again.history.commits = {before, {outcome.next_id, before.digest_with_probe, before.digest_with_probe}};
   RunAt(again, kSecondCrashStates, boot_id + 1);
 }

@@ -66,6 +66,9 @@ class Expectation {
   std::string Judge(const History& history, const Hash128& digest, uint64_t last_id) const;
 
  private:
+  // The same for one commit taken as the newest there.
+  std::string JudgeId(const History& history, int found, uint64_t last_id) const;
+
   bool may_be_absent_;
   std::vector<int> allowed_;
   int last_acknowledged_ = 0;

@@ -259,6 +259,8 @@ void Script::Commit(uint32_t durability) {
   uint32_t asked = durability == JOHNNY_DURABILITY_DEFAULT ? options_.durability : durability;
   last_commit_code_ = johnny_commit_with(std::exchange(txn_, nullptr), durability);
   if (last_commit_code_ == JOHNNY_OK) {
+    // A commit without changes makes no snapshot: its content is found under the id of an earlier one.
+    history_.commits.back().id = std::min(id, NewestId());
     Mark(asked == JOHNNY_LAZY ? MarkKind::kCommitLazy : MarkKind::kCommitDurable, index);
     contents_ = working_;
     largest_committed_id_ = id;
@@ -272,6 +274,16 @@ void Script::Commit(uint32_t durability) {
   } else {
     Mark(MarkKind::kCommitFailed, index);
   }
+}
+
+uint64_t Script::NewestId() {
+  johnny_txn* reader = nullptr;
+  if (!Expect(johnny_begin(env_, JOHNNY_READ, &reader), "johnny_begin (read)")) {
+    return UINT64_MAX;
+  }
+  uint64_t id = johnny_txn_id(reader);
+  johnny_abort(reader);
+  return id;
 }
 
 void Script::Abort() {

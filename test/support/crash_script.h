@@ -66,6 +66,8 @@ class Script {
   void RenameTable(const std::string& table, const std::string& name);
   void Commit(uint32_t durability = JOHNNY_DURABILITY_DEFAULT);
   void Abort();
+  // Of the newest snapshot, without a call to the system.
+  uint64_t NewestId();
   void Sync();
   // A read transaction that is held; EndReader checks that it still sees what it saw.
   void BeginReader();
