@@ -88,11 +88,8 @@ Lookup Cursor::Last() {
 }
 
 Lookup Cursor::Next() {
-  if (state_ == State::kNowhere || state_ == State::kBeforeFirst) {
-    return First();
-  }
-  if (state_ == State::kAfterLast) {
-    return Lookup::kNotFound;
+  if (nowhere()) {
+    return FromOutside(State::kBeforeFirst, State::kAfterLast);
   }
   if (state_ == State::kSaved && Restore() == Lookup::kError) {
     return Lookup::kError;
@@ -111,11 +108,8 @@ Lookup Cursor::Next() {
 }
 
 Lookup Cursor::Prev() {
-  if (state_ == State::kNowhere || state_ == State::kAfterLast) {
-    return Last();
-  }
-  if (state_ == State::kBeforeFirst) {
-    return Lookup::kNotFound;
+  if (nowhere()) {
+    return FromOutside(State::kAfterLast, State::kBeforeFirst);
   }
   if (state_ == State::kSaved && Restore() == Lookup::kError) {
     return Lookup::kError;
@@ -131,6 +125,18 @@ Lookup Cursor::Prev() {
   path_.leaf().index = index;
   state_ = State::kOn;
   return Lookup::kFound;
+}
+
+// Next() or Prev() when on no entry: `entry` is the end that it comes from, `exit` the one it goes to.
+Lookup Cursor::FromOutside(State entry, State exit) {
+  if (state_ == exit) {
+    return Lookup::kNotFound;
+  }
+  Lookup result = entry == State::kBeforeFirst ? First() : Last();
+  if (result == Lookup::kNotFound && state_ == entry) {
+    state_ = exit;
+  }
+  return result;
 }
 
 // To the next or previous leaf.

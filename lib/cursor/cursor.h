@@ -60,6 +60,7 @@ class Cursor {
   bool InUpper(Slice key) const { return !has_upper_ || node::CompareKeys(key, upper_) < 0; }
   Lookup Land(Lookup result, const tree::Path& path);
   Lookup Step(bool forward);
+  Lookup FromOutside(State entry, State exit);
   Lookup LandOrUnposition(Lookup result, const tree::Path& path);
   Lookup AtOrAfter(Slice key, tree::Path* path) const;
   Lookup Before(Slice key, bool or_at, tree::Path* path) const;

@@ -48,6 +48,19 @@ TEST_F(CursorTest, PrevBeforeTheFirstStaysThere) {
   EXPECT_EQ(cursor.NextKey(), "a");
 }
 
+TEST_F(CursorTest, NextFromBeforeTheFirstOfAnEmptiedTableGoesAfterTheLast) {
+  Txn txn(env_);
+  ASSERT_OK(txn.Put("a", "v"));
+  Cursor cursor(txn);
+  EXPECT_EQ(cursor.FirstKey(), "a");
+  EXPECT_EQ(cursor.PrevKey(), kNotFound);
+  ASSERT_OK(txn.Delete("a"));
+  EXPECT_EQ(cursor.NextKey(), kNotFound);
+  ASSERT_OK(txn.Put("a", "v"));
+  EXPECT_EQ(cursor.NextKey(), kNotFound);
+  EXPECT_EQ(cursor.PrevKey(), "a");
+}
+
 TEST_F(CursorTest, AnEmptyTableHasNoPositions) {
   Txn txn(env_, JOHNNY_READ);
   Cursor cursor(txn);
