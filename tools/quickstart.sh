@@ -77,10 +77,10 @@ if [ "$(head -n 2000 "$pairs" | wc -l)" -lt 2000 ]; then
 fi
 echo "$(($(wc -l <"$pairs") / 2)) $source, $(du -h "$pairs" | cut -f 1)B"
 
-title "Loading them"
+title "Loading them, while two readers check snapshot after snapshot"
 rm -f "$database" "$database-lock"
-printf '$ johnny-load -T %s < %s\n' "$database" "$pairs"
-johnny-load -T "$database" <"$pairs"
+printf '$ johnny-load -T --readers 2 %s < %s\n' "$database" "$pairs"
+johnny-load -T --readers 2 "$database" <"$pairs"
 
 title "2004 coins change hands; no snapshot may ever show another sum"
 run johnny-ledger --threads 4 --auditors 2 --seconds 3 "$database"

@@ -14,7 +14,7 @@ enum class SeededBug {
   kSyncsSwapped,          // the master page is written and synced before the pages
   kOneMasterSlot,         // every commit writes the same master slot
   kNoMasterChecksum,      // recovery does not check the master page's checksum
-  kReuseOneTxnEarly,      // pages are reused while the newest durable snapshot still has them
+  kReuseOneTxnEarly,      // pages that the commit after a pinned snapshot freed are reused
   kNoSyncAfterGrowth,     // a commit that extended the file is acknowledged without its data sync
   kRollbackLeaksPages,    // abort forgets the pages that the transaction had taken
   kRetriedSync,           // a failed sync is called again and believed

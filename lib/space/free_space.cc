@@ -76,8 +76,10 @@ void FreeSpace::AddFree(Run run) {
 
 void FreeSpace::ReleasePending() {
   std::vector<TxnId> pinned = pinned_();
-  if (IsSeeded(SeededBug::kReuseOneTxnEarly) && !pinned.empty()) {
-    pinned.pop_back();
+  if (IsSeeded(SeededBug::kReuseOneTxnEarly)) {
+    for (TxnId& snapshot : pinned) {
+      ++snapshot;
+    }
   }
   if (IsSeeded(SeededBug::kStalePinnedSnapshot)) {
     if (stale_pinned_.empty()) {

@@ -151,7 +151,7 @@ const SeededCase kCases[] = {
     {"SyncsSwapped", SeededBug::kSyncsSwapped, EnumerateCrashes, "two_phase"},
     {"OneMasterSlot", SeededBug::kOneMasterSlot, EnumerateCrashes, "two_phase"},
     {"NoMasterChecksum", SeededBug::kNoMasterChecksum, EnumerateCrashes, "single_sync"},
-    {"ReuseOneTxnEarly", SeededBug::kReuseOneTxnEarly, EnumerateCrashes, "reuse"},
+    {"ReuseOneTxnEarly", SeededBug::kReuseOneTxnEarly, EnumerateCrashes, "reuse_lazy"},
     {"NoSyncAfterGrowth", SeededBug::kNoSyncAfterGrowth, EnumerateCrashes, "growth"},
     {"RollbackLeaksPages", SeededBug::kRollbackLeaksPages, AbortsKeepSpace, ""},
     {"RetriedSync", SeededBug::kRetriedSync, EnumerateCrashes, "failed_sync"},

@@ -1,0 +1,126 @@
+#include "space/run_set.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <set>
+#include <vector>
+
+namespace johnny::space {
+namespace {
+
+using Model = std::set<PageNumber>;
+
+std::vector<space::Run> RunsOf(const RunSet& set) {
+  std::vector<space::Run> runs;
+  set.ForEach([&](Run run) { runs.push_back(run); });
+  return runs;
+}
+std::vector<space::Run> RunsOf(const Model& model) {
+  std::vector<space::Run> runs;
+  for (PageNumber page : model) {
+    if (runs.empty() || runs.back().end() != page) {
+      runs.push_back({page, 0});
+    }
+    runs.back().pages++;
+  }
+  return runs;
+}
+
+struct Op {
+  int kind;
+  Run run;
+};
+void showValue(const space::Run& run, std::ostream& out) { out << "{" << run.first << ", " << run.pages << "}"; }
+void showValue(const Op& op, std::ostream& out) {
+  out << "op " << op.kind << " ";
+  showValue(op.run, out);
+}
+
+TEST(RunSetTest, AgreesWithASetOfPages) {
+  auto runs = rc::gen::construct<space::Run>(rc::gen::inRange<PageNumber>(0, 60), rc::gen::inRange<uint64_t>(0, 9));
+  auto ops = rc::gen::container<std::vector<Op>>(rc::gen::construct<Op>(rc::gen::inRange(0, 10), runs));
+  EXPECT_TRUE(rc::check("adding, removing and taking runs", [&] {
+    RunSet set;
+    Model model;
+    for (const Op& op : *ops) {
+      Model covered;
+      for (PageNumber page = op.run.first; page < op.run.end(); ++page) {
+        covered.insert(page);
+      }
+      auto inside = [&] {
+        return std::count_if(covered.begin(), covered.end(), [&](PageNumber page) { return model.count(page) > 0; });
+      };
+      std::vector<space::Run> before = RunsOf(model);
+      if (op.kind < 5) {
+        bool fits = inside() == 0;
+        RC_ASSERT(set.Add(op.run) == fits);
+        if (fits) {
+          model.merge(covered);
+        }
+      } else if (op.kind < 7) {
+        bool all = inside() == static_cast<ptrdiff_t>(covered.size());
+        RC_ASSERT(set.Remove(op.run) == all);
+        if (all) {
+          for (PageNumber page : covered) {
+            model.erase(page);
+          }
+        }
+      } else if (op.kind == 7) {
+        set.RemoveFrom(op.run.first + 30);
+        model.erase(model.lower_bound(op.run.first + 30), model.end());
+      } else {
+        uint64_t wanted = op.run.pages + 1;
+        auto taken = op.kind == 8 ? set.TakeBestFit(wanted) : set.TakeLongest(wanted);
+        uint64_t best = 0;  // length of the run to take from
+        for (const space::Run& run : before) {
+          bool better = op.kind == 8 ? run.pages >= wanted && (best == 0 || run.pages < best) : run.pages > best;
+          best = better ? run.pages : best;
+        }
+        RC_ASSERT(taken.has_value() == (best > 0));
+        if (taken) {
+          RC_ASSERT(taken->pages == std::min(best, wanted));
+          auto from =
+              std::find_if(before.begin(), before.end(), [&](const space::Run& run) { return run.first == taken->first; });
+          RC_ASSERT(from != before.end());
+          RC_ASSERT(from->pages == best);
+          for (PageNumber page = taken->first; page < taken->end(); ++page) {
+            model.erase(page);
+          }
+        }
+      }
+      RC_ASSERT(RunsOf(set) == RunsOf(model));
+      RC_ASSERT(set.pages() == model.size());
+      RC_ASSERT(set.runs() == RunsOf(model).size());
+      RC_ASSERT(set.empty() == model.empty());
+      for (PageNumber page = 0; page < 100; page += 3) {
+        std::optional<space::Run> holding, ending;
+        for (const space::Run& run : RunsOf(model)) {
+          if (run.end() > page && !ending) {
+            ending = run;
+            holding = run.first <= page ? ending : std::nullopt;
+          }
+        }
+        RC_ASSERT(set.Find(page) == holding);
+        RC_ASSERT(set.FirstEndingAfter(page) == ending);
+      }
+    }
+    set.Clear();
+    RC_ASSERT(set.empty());
+    RC_ASSERT(!set.TakeLongest(1).has_value());
+  }));
+}
+
+TEST(RunSetTest, HoldsTheLastPages) {
+  RunSet set;
+  space::Run last{format::kMaxPageNumber - 1, 2};
+  ASSERT_TRUE(set.Add(last));
+  EXPECT_FALSE(set.Add({format::kMaxPageNumber, 1}));
+  ASSERT_TRUE(set.Add({0, 1}));
+  EXPECT_EQ(set.Find(format::kMaxPageNumber), last);
+  EXPECT_EQ(set.TakeLongest(5), last);
+  EXPECT_EQ(set.pages(), 1u);
+}
+
+}  // namespace
+}  // namespace johnny::space
