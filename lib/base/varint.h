@@ -12,11 +12,13 @@ namespace johnny {
 inline constexpr size_t kMaxVarintSize = 10;
 
 inline void AppendVarint(std::string* out, uint64_t value) {
-  while (value >= 0x80) {
-    out->push_back(static_cast<char>(value | 0x80));
-    value >>= 7;
+  char bytes[kMaxVarintSize];
+  size_t size = 0;
+  for (; value >= 0x80; value >>= 7) {
+    bytes[size++] = static_cast<char>(value | 0x80);
   }
-  out->push_back(static_cast<char>(value));
+  bytes[size++] = static_cast<char>(value);
+  out->append(bytes, size);
 }
 
 // Takes an integer from the front of *in. False, and *in unspecified, when it is cut short or longer than 64 bits.

@@ -37,8 +37,7 @@ absl::Status FreeSpace::Load(const pager::View& view, const format::ChildRef& ne
     if (run.death == 0) {
       AddFree(run.run);
     } else {
-      pending_[0].push_back(run);
-      pending_pages_ += run.run.pages;
+      AddPending(run);
     }
   }
   segments_ = std::move(log.segments);
@@ -74,6 +73,13 @@ void FreeSpace::AddFree(Run run) {
   }
 }
 
+void FreeSpace::AddPending(const PendingRun& run) {
+  pending_[0].push_back(run);
+  bool added = pending_by_place_.emplace(run.run.first, run).second;
+  JOHNNY_CHECK(added);
+  pending_pages_ += run.run.pages;
+}
+
 void FreeSpace::ReleasePending() {
   std::vector<TxnId> pinned = pinned_();
   if (IsSeeded(SeededBug::kReuseOneTxnEarly)) {
@@ -98,6 +104,7 @@ void FreeSpace::ReleasePending() {
       TxnId newest_older = newer == pinned.begin() ? 0 : *std::prev(newer);
       if (newer == pinned.begin() || newest_older < run.birth) {
         AddFree(run.run);
+        pending_by_place_.erase(run.run.first);
         pending_pages_ -= run.run.pages;
       } else {
         waiting.emplace_back(newest_older, run);

@@ -89,6 +89,7 @@ class FreeSpace {
 
  private:
   void AddFree(Run run);
+  void AddPending(const PendingRun& run);
   void RemoveFree(Run run);
   uint64_t Overhead() const;
   absl::Status Grow(uint64_t pages);
@@ -120,6 +121,7 @@ class FreeSpace {
   RunSet meta_;
   RunSet meta_region_;  // pages whose free runs belong to meta_
   absl::btree_map<TxnId, std::vector<PendingRun>> pending_;  // by the snapshot they wait for; 0: not looked at yet
+  absl::btree_map<PageNumber, PendingRun> pending_by_place_;             // the same runs
   uint64_t pending_pages_ = 0;
   PageNumber page_count_ = 0;
   uint64_t file_pages_ = 0;

@@ -10,8 +10,9 @@ namespace {
 
 using format::PageType;
 
-// Records are condensed when they fill more pages than this and than the checkpoint.
+// Records are condensed when they fill more pages than this, and than so many times those of the checkpoint.
 constexpr uint64_t kMinRecordPages = 24;
+constexpr uint64_t kRecordsPerCheckpoint = 2;
 constexpr uint64_t kFewRecordPages = 6;
 constexpr size_t kSegmentsPerCommit = 2;
 constexpr size_t kMaxSegments = 48;
@@ -50,22 +51,29 @@ std::vector<PendingRun> FreeSpace::StateOf(PageNumber start, PageNumber end) con
       runs.push_back({{first, last - first}, birth, death});
     }
   };
-  auto add_free = [&](const RunSet& set) {
-    for (auto run = set.FirstEndingAfter(start); run && run->first < end; run = set.FirstEndingAfter(run->end())) {
-      add(*run, 0, 0);
-    }
+  auto by_place = [](const PendingRun& a, const PendingRun& b) { return a.run.first < b.run.first; };
+  auto merge_from = [&](size_t begin) {
+    std::inplace_merge(runs.begin(), runs.begin() + static_cast<ptrdiff_t>(begin), runs.end(), by_place);
   };
-  add_free(data_);
-  add_free(meta_);
-  for (const auto& [snapshot, waiting] : pending_) {
-    for (const PendingRun& run : waiting) {
-      add(run.run, run.birth, run.death);
-    }
+  data_.ForEachIn(start, end, [&](Run run) { add(run, 0, 0); });
+  size_t sorted = runs.size();
+  meta_.ForEachIn(start, end, [&](Run run) { add(run, 0, 0); });
+  merge_from(sorted);
+  sorted = runs.size();
+  auto pending = pending_by_place_.upper_bound(start);
+  if (pending != pending_by_place_.begin()) {
+    --pending;  // may reach into the range
   }
+  for (; pending != pending_by_place_.end() && pending->first < end; ++pending) {
+    add(pending->second.run, pending->second.birth, pending->second.death);
+  }
+  merge_from(sorted);
+  sorted = runs.size();
   for (const PendingRun& run : freed_) {
     add(run.run, run.birth, run.death);
   }
-  std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.run.first < b.run.first; });
+  std::sort(runs.begin() + static_cast<ptrdiff_t>(sorted), runs.end(), by_place);
+  merge_from(sorted);
   return runs;
 }
 
@@ -78,7 +86,7 @@ std::vector<FreeSpace::NewSegment> FreeSpace::ChooseSegments() {
   std::vector<NewSegment> chosen;
   // When room is short the records' pages are worth more than the writes that condensing costs.
   bool short_of_room = free_pages() < 2 * kDeleteReserve && record_pages >= kFewRecordPages;
-  if (!short_of_room && record_pages < std::max(kMinRecordPages, log_pages_ - record_pages)) {
+  if (!short_of_room && record_pages < std::max(kMinRecordPages, kRecordsPerCheckpoint * (log_pages_ - record_pages))) {
     return chosen;
   }
   if (segments_.empty()) {
@@ -99,9 +107,13 @@ std::vector<FreeSpace::NewSegment> FreeSpace::ChooseSegments() {
     for (PageNumber page : old.pages) {
       Free(page, 1, old.as_of);
     }
-    std::vector<PendingRun> runs = StateOf(old.start, end);
-    bool split = StreamPages(EncodeSegment(runs, txn_).size(), page_size_) >= kSplitSegmentPages && total < kMaxSegments;
-    PageNumber middle = split ? runs[runs.size() / 2].run.first : end;
+    PageNumber middle = end;
+    bool split = old.pages.size() >= kSplitSegmentPages && total < kMaxSegments;
+    if (split) {
+      std::vector<PendingRun> runs = StateOf(old.start, end);
+      split = runs.size() > 1;
+      middle = split ? runs[runs.size() / 2].run.first : end;
+    }
     chosen.push_back({index, true, old.start, middle, {}, {}, {}});
     if (split) {
       chosen.push_back({index, false, middle, end, {}, {}, {}});
@@ -225,8 +237,7 @@ absl::StatusOr<SealedLog> FreeSpace::Seal() {
 
 void FreeSpace::Commit() {
   for (const PendingRun& run : freed_) {
-    pending_[0].push_back(run);
-    pending_pages_ += run.run.pages;
+    AddPending(run);
   }
   segments_ = std::move(sealed_segments_);
   while (!records_.empty() && records_.front().txn <= sealed_oldest_needed_) {

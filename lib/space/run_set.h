@@ -2,6 +2,7 @@
 #ifndef JOHNNY_SPACE_RUN_SET_H_
 #define JOHNNY_SPACE_RUN_SET_H_
 
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -38,6 +39,18 @@ class RunSet {
   // The run holding `page`, if any; and the first run that ends behind `page`.
   std::optional<Run> Find(PageNumber page) const;
   std::optional<Run> FirstEndingAfter(PageNumber page) const;
+
+  // Visits the runs that have pages in [start, end), whole, in order.
+  template <typename Visitor>
+  void ForEachIn(PageNumber start, PageNumber end, Visitor visit) const {
+    auto at = by_place_.upper_bound(start);
+    if (at != by_place_.begin() && std::prev(at)->first + std::prev(at)->second > start) {
+      --at;
+    }
+    for (; at != by_place_.end() && at->first < end; ++at) {
+      visit(Run{at->first, at->second});
+    }
+  }
 
   uint64_t pages() const { return pages_; }
   size_t runs() const { return by_place_.size(); }
