@@ -32,6 +32,7 @@ void Cursor::SetPrefix(Slice prefix) {
 // Takes the position over if the search found an entry within the bounds.
 Lookup Cursor::Land(Lookup result, const tree::Path& path) {
   if (result != Lookup::kFound) {
+    state_ = result == Lookup::kError ? State::kNowhere : state_;
     return result;
   }
   if (has_lower_ || has_upper_) {
@@ -92,6 +93,7 @@ Lookup Cursor::Next() {
     return FromOutside(State::kBeforeFirst, State::kAfterLast);
   }
   if (state_ == State::kSaved && Restore() == Lookup::kError) {
+    state_ = State::kNowhere;
     return Lookup::kError;
   }
   uint32_t index = path_.leaf().index + (state_ == State::kOn ? 1 : 0);
@@ -112,6 +114,7 @@ Lookup Cursor::Prev() {
     return FromOutside(State::kAfterLast, State::kBeforeFirst);
   }
   if (state_ == State::kSaved && Restore() == Lookup::kError) {
+    state_ = State::kNowhere;
     return Lookup::kError;
   }
   if (path_.top < 0 || path_.leaf().index == 0) {
@@ -144,8 +147,6 @@ Lookup Cursor::Step(bool forward) {
   Lookup result = path_.top < 0 ? Lookup::kNotFound : Land(tree::StepLeaf(*view_, forward, &path_), path_);
   if (result == Lookup::kNotFound) {
     state_ = forward ? State::kAfterLast : State::kBeforeFirst;
-  } else if (result == Lookup::kError) {
-    state_ = State::kNowhere;
   }
   return result;
 }

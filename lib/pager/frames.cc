@@ -61,7 +61,16 @@ void FrameArena::Reset() {
 }
 
 uint32_t FrameArena::MedianStamp() const {
-  std::vector<uint32_t> stamps(stamp_.begin(), stamp_.begin() + static_cast<ptrdiff_t>(used_));
+  std::vector<uint8_t> is_free(used_);
+  for (uint32_t frame : free_) {
+    is_free[frame] = 1;
+  }
+  std::vector<uint32_t> stamps;
+  for (size_t frame = 0; frame < used_; ++frame) {
+    if (is_free[frame] == 0) {
+      stamps.push_back(stamp_[frame]);
+    }
+  }
   if (stamps.empty()) {
     return 0;
   }

@@ -336,6 +336,9 @@ void FreeSpace::Rollback() {
     taken_.ForEach([this](Run run) { AddFree(run); });
   }
   page_count_ = old_page_count_;
+  if (segments_.size() == 1 && segments_.front().pages.empty()) {
+    segments_.clear();
+  }
   Begin(txn_);
 }
 

@@ -105,6 +105,8 @@ class FreeSpace {
 
   struct NewSegment;
   std::vector<NewSegment> ChooseSegments();
+  bool HasRoomToCondense(const std::vector<size_t>& indexes);
+  PageNumber SegmentEnd(size_t index) const;
   std::vector<PendingRun> StateOf(PageNumber start, PageNumber end) const;
   void DropObsoleteRecords(TxnId oldest_needed);
   LogRecord MakeRecord(const std::vector<NewSegment>& fresh) const;

@@ -17,6 +17,7 @@ constexpr uint64_t kFewRecordPages = 6;
 constexpr size_t kSegmentsPerCommit = 2;
 constexpr size_t kMaxSegments = 48;
 constexpr size_t kSplitSegmentPages = 4;
+constexpr uint64_t kMaxSegmentRunBytes = 16;  // of one run in a segment, as file sizes and transaction ids go
 
 }  // namespace
 
@@ -77,6 +78,29 @@ std::vector<PendingRun> FreeSpace::StateOf(PageNumber start, PageNumber end) con
   return runs;
 }
 
+// Whether the segments at `indexes` can be written again, however much their ranges have come to hold. The file grows for it if it
+// may; if not, condensing waits.
+bool FreeSpace::HasRoomToCondense(const std::vector<size_t>& indexes) {
+  uint64_t pages = 2;
+  for (size_t index : indexes) {
+    uint64_t runs = 0;
+    auto count = [&](Run) { ++runs; };
+    PageNumber start = segments_[index].start;
+    PageNumber end = SegmentEnd(index);
+    data_.ForEachIn(start, end, count);
+    meta_.ForEachIn(start, end, count);
+    runs += static_cast<uint64_t>(
+        std::distance(pending_by_place_.lower_bound(start), pending_by_place_.lower_bound(end)));
+    pages += 2 + (runs + freed_.size()) * kMaxSegmentRunBytes / page_size_;
+  }
+  uint64_t room = free_pages() + (file_pages_ > page_count_ ? file_pages_ - page_count_ : 0);
+  return room >= pages || Grow(pages - room).ok();
+}
+
+PageNumber FreeSpace::SegmentEnd(size_t index) const {
+  return index + 1 < segments_.size() ? segments_[index + 1].start : format::kMaxPageNumber;
+}
+
 // Picks the segments to rewrite and frees their old pages.
 std::vector<FreeSpace::NewSegment> FreeSpace::ChooseSegments() {
   uint64_t record_pages = 0;
@@ -89,8 +113,9 @@ std::vector<FreeSpace::NewSegment> FreeSpace::ChooseSegments() {
   if (!short_of_room && record_pages < std::max(kMinRecordPages, kRecordsPerCheckpoint * (log_pages_ - record_pages))) {
     return chosen;
   }
-  if (segments_.empty()) {
-    segments_.push_back({0, {}, 0, {}});
+  bool first = segments_.empty();
+  if (first) {
+    segments_.push_back({0, {}, 0, {}});  // taken back by Rollback()
   }
   std::vector<size_t> oldest(segments_.size());
   for (size_t i = 0; i < oldest.size(); ++i) {
@@ -99,11 +124,17 @@ std::vector<FreeSpace::NewSegment> FreeSpace::ChooseSegments() {
   std::sort(oldest.begin(), oldest.end(),
             [this](size_t a, size_t b) { return segments_[a].as_of < segments_[b].as_of; });
   oldest.resize(std::min(oldest.size(), kSegmentsPerCommit));
+  if (!HasRoomToCondense(oldest)) {
+    if (first) {
+      segments_.clear();
+    }
+    return chosen;
+  }
   std::sort(oldest.begin(), oldest.end());
   size_t total = segments_.size();
   for (size_t index : oldest) {
     const SegmentRef& old = segments_[index];
-    PageNumber end = index + 1 < segments_.size() ? segments_[index + 1].start : format::kMaxPageNumber;
+    PageNumber end = SegmentEnd(index);
     for (PageNumber page : old.pages) {
       Free(page, 1, old.as_of);
     }

@@ -167,8 +167,8 @@ absl::Status TreeWriter::StoreValue(Slice key, Slice value, std::string* referen
   return absl::OkStatus();
 }
 
-absl::Status TreeWriter::Put(Slice key, Slice value, PutMode mode) {
-  may_use_reserve_ = false;
+absl::Status TreeWriter::Put(Slice key, Slice value, PutMode mode, bool may_use_reserve) {
+  may_use_reserve_ = may_use_reserve;
   Lookup result = Lookup::kNotFound;
   if (mode == PutMode::kAppend) {
     result = SearchEdge(*context_->view, *record_, /*right=*/true, &path_);

@@ -36,7 +36,7 @@ class TreeWriter {
   TreeWriter(WriteContext* context, TableRecord* record) : context_(context), record_(record) {}
 
   // kOk, kExists or kNotAscending by mode; value_size up to the limit of an extent is the caller's to check.
-  absl::Status Put(Slice key, Slice value, PutMode mode);
+  absl::Status Put(Slice key, Slice value, PutMode mode, bool may_use_reserve = false);
   // kNotFound (OK status, *found false) if there is no such key.
   absl::Status Erase(Slice key, bool* found);
   // Removes everything.

@@ -68,7 +68,7 @@ class Committer {
     db_.board.Announce({master_.txn, master_.page_count, master_.table_count, master_.main, master_.catalog});
   }
 
-  // Gives every changed table's record a place in a dirty catalog leaf, so that writing it later changes no page's number.
+  // Settles which records change. Each has its place in a dirty catalog leaf since its table's first change.
   absl::Status UpdateCatalog() {
     MutexLock lock(&db_.tables_mutex);
     for (size_t i = 0; i < txn_.tables_.size(); ++i) {

@@ -134,18 +134,27 @@ void Txn::Renew() {
 
 // ---- Tables ----
 
-TableState* Txn::StateAt(uint32_t index) {
-  if (index == 0) {
-    return &main_;
+TableState* Txn::StateAt(const Table& table) {
+  if (tables_.size() < table.index) {
+    tables_.resize(table.index);
   }
-  if (tables_.size() < index) {
-    tables_.resize(index);
-  }
-  std::unique_ptr<TableState>& state = tables_[index - 1];
+  std::unique_ptr<TableState>& state = tables_[table.index - 1];
   if (state == nullptr) {
     state = std::make_unique<TableState>();
+    state->table = &table;
   }
   return state.get();
+}
+
+absl::Status Txn::DirtyRecord(const TableState& state, bool may_use_reserve) {
+  if (state.changed || state.table == nullptr) {
+    return absl::OkStatus();
+  }
+  Byte record[format::kTableRecordSize];
+  format::StoreTableRecord(record, state.record);
+  tree::WriteContext context = Context();
+  tree::TreeWriter catalog(&context, &catalog_.record);
+  return AfterChange(catalog.Put(state.table->name, MakeSlice(record, sizeof record), tree::PutMode::kUpsert, may_use_reserve));
 }
 
 absl::Status Txn::LoadState(const std::string& name, TableState* state) {
@@ -172,7 +181,7 @@ TableState* Txn::Resolve(const Table* table, absl::Status* status) {
   if (table == nullptr) {
     return &main_;
   }
-  TableState* state = StateAt(table->index);
+  TableState* state = StateAt(*table);
   if (!state->loaded) {
     *status = LoadState(table->name, state);
     if (!status->ok()) {
@@ -187,7 +196,7 @@ TableState* Txn::Resolve(const Table* table, absl::Status* status) {
 }
 
 absl::Status Txn::CreateTable(Table* table) {
-  TableState* state = StateAt(table->index);
+  TableState* state = StateAt(*table);
   JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
   Byte record[format::kTableRecordSize];
   format::StoreTableRecord(record, {});
@@ -204,6 +213,7 @@ absl::Status Txn::CreateTable(Table* table) {
 
 absl::Status Txn::ClearTable(TableState* state) {
   JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
+  JOHNNY_RETURN_IF_ERROR(DirtyRecord(*state, /*may_use_reserve=*/true));
   tree::WriteContext context = Context();
   state->changed = true;
   return AfterChange(tree::TreeWriter(&context, &state->record).Clear());
@@ -241,8 +251,8 @@ absl::Status Txn::RenameTable(Table* table, Table* to) {
     failed_ = true;  // half renamed
     return erased;
   }
-  TableState* renamed = StateAt(to->index);
-  state = StateAt(table->index);
+  TableState* renamed = StateAt(*to);
+  state = StateAt(*table);
   renamed->record = state->record;
   state->exists = state->changed = false;
   state->record = {};
@@ -284,6 +294,7 @@ absl::Status Txn::Put(TableState* state, Slice key, Slice value, tree::PutMode m
     value = value_copy;
   }
   JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
+  JOHNNY_RETURN_IF_ERROR(DirtyRecord(*state, /*may_use_reserve=*/false));
   tree::WriteContext context = Context();
   absl::Status status = tree::TreeWriter(&context, &state->record).Put(key, value, mode);
   // A refused put may have made copies of the path already, whose originals are given up.
@@ -298,6 +309,7 @@ absl::Status Txn::Erase(TableState* state, Slice key, bool* found) {
     key = key_copy;
   }
   JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
+  JOHNNY_RETURN_IF_ERROR(DirtyRecord(*state, /*may_use_reserve=*/true));
   tree::WriteContext context = Context();
   absl::Status status = tree::TreeWriter(&context, &state->record).Erase(key, found);
   state->changed |= *found || pager::IsFrame(state->record.root);
@@ -346,7 +358,8 @@ absl::Status Txn::AfterChange(absl::Status status) {
 }
 
 absl::Status Txn::SpillIfOverBudget() {
-  std::vector<format::TableRecord*> records = {&main_.record, &catalog_.record};
+  // Not the catalog: its dirty leaves are what the commit counts on.
+  std::vector<format::TableRecord*> records = {&main_.record};
   for (Cursor* cursor : main_.cursors) {
     cursor->Save();
   }

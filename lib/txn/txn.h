@@ -21,6 +21,7 @@ using tree::Lookup;
 
 // A table as one transaction sees it.
 struct TableState {
+  const Table* table = nullptr;  // null for the main table and the catalog
   format::TableRecord record;
   bool loaded = false;
   bool exists = false;
@@ -91,7 +92,9 @@ class Txn {
   void End();
   absl::Status LoadState(const std::string& name, TableState* state);
   tree::WriteContext Context();
-  TableState* StateAt(uint32_t index);
+  TableState* StateAt(const Table& table);
+  // Before a table's first change: makes its catalog record's leaf dirty, so that the commit needs no page that was not reserved.
+  absl::Status DirtyRecord(const TableState& state, bool may_use_reserve);
   // Around every change: saves cursors, spills, and marks the transaction failed on errors that leave a tree unusable.
   absl::Status BeforeChange(TableState* state);
   absl::Status AfterChange(absl::Status status);

@@ -241,7 +241,7 @@ TEST_F(DamagedCursorTest, ErrorsAreReportedAndTheCursorIsNowhere) {
 
 // Next() returns from a failed Restore() without unpositioning, and First() and Last() keep the old place; the header says
 // nowhere.
-TEST_F(DamagedCursorTest, DISABLED_ErrorsFromASavedPlaceLeaveItNowhereToo) {
+TEST_F(DamagedCursorTest, ErrorsFromASavedPlaceLeaveItNowhereToo) {
   Load(1000);
   tree_.Commit();
   ASSERT_EQ(At(cursor_.SeekExact(Key(5000))), 5000);

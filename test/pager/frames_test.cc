@@ -133,7 +133,7 @@ TEST(FrameArenaTest, MedianStampSplitsLiveFramesInHalves) {
 }
 
 // The stamps of freed frames count, too: after a spill, and before their reuse, nearly no live frame is as old as the "median".
-TEST(FrameArenaTest, DISABLED_MedianStampLooksAtLiveFramesOnly) {
+TEST(FrameArenaTest, MedianStampLooksAtLiveFramesOnly) {
   FrameArena arena = Arena(100);
   for (int i = 0; i < 100; ++i) {
     Allocate(&arena);

@@ -317,8 +317,7 @@ TEST_F(FullTest, TheCommitOfWhatFittedIntoTheMainTableSucceeds) {
   Empty(nullptr);
 }
 
-// Disabled: changed tables write their records into the catalog at commit, with room that nothing has reserved (commit.cc).
-TEST_F(FullTest, DISABLED_TheCommitOfWhatFittedIntoANamedTableSucceeds) {
+TEST_F(FullTest, TheCommitOfWhatFittedIntoANamedTableSucceeds) {
   Open(200);
   Table* table = MakeTables(1)[0];
   for (int round = 0; round < 10; ++round) {
@@ -329,8 +328,7 @@ TEST_F(FullTest, DISABLED_TheCommitOfWhatFittedIntoANamedTableSucceeds) {
   }
 }
 
-// Disabled: as above, with one catalog leaf and more for each table.
-TEST_F(FullTest, DISABLED_TheCommitOfWhatFittedIntoManyTablesSucceeds) {
+TEST_F(FullTest, TheCommitOfWhatFittedIntoManyTablesSucceeds) {
   Open(1500);
   std::vector<Table*> tables = MakeTables(300);
   Txn txn(&file_.db());
@@ -342,8 +340,7 @@ TEST_F(FullTest, DISABLED_TheCommitOfWhatFittedIntoManyTablesSucceeds) {
   MustCommit(&txn);
 }
 
-// Disabled: the catalog record of a transaction that only deletes may not use the reserve of deletes (commit.cc, WriteRecord).
-TEST_F(FullTest, DISABLED_AFullNamedTableCanBeEmptiedAndDropped) {
+TEST_F(FullTest, AFullNamedTableCanBeEmptiedAndDropped) {
   Open(200);
   Table* table = MakeTables(1)[0];
   for (int round = 0; round < 10; ++round) {
