@@ -1,4 +1,5 @@
-// One cell of the comparison: one engine, one workload, one process. compare.py runs the cells, engines alternating, and makes tables.
+// One cell of the comparison: one engine, one workload, one process. compare.py runs the cells, engines alternating, and makes
+// tables.
 //
 //   compare ENGINE WORK ENTRIES DIRECTORY
 //

@@ -28,7 +28,8 @@ class Engine {
   virtual void BeginRead(int reader) = 0;
   virtual bool Get(int reader, std::string_view key, std::string_view* value) = 0;
   virtual void EndRead(int reader) = 0;
-  // Visits every entry in order (or in reverse) and returns the sum of the values' first bytes and sizes, so that nothing is skipped.
+  // Visits every entry in order (or in reverse) and returns the sum of the values' first bytes and sizes, so that nothing is
+  // skipped.
   virtual uint64_t Scan(int reader, bool forward, uint64_t* entries) = 0;
 
   virtual std::string DataFile(const std::string& path) const = 0;

@@ -47,7 +47,8 @@ class Johnny : public Engine {
     Ok(johnny_cursor_open(read_[reader], nullptr, &cursor), "cursor");
     johnny_slice key, value;
     uint64_t sum = 0;
-    for (*entries = 0; (forward ? johnny_cursor_next(cursor, &key, &value) : johnny_cursor_prev(cursor, &key, &value)) == JOHNNY_OK;
+    for (*entries = 0;
+         (forward ? johnny_cursor_next(cursor, &key, &value) : johnny_cursor_prev(cursor, &key, &value)) == JOHNNY_OK;
          ++*entries) {
       sum += *static_cast<const unsigned char*>(value.data) + value.size;
     }

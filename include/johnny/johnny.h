@@ -24,10 +24,9 @@
 #ifndef JOHNNY_JOHNNY_H_
 #define JOHNNY_JOHNNY_H_
 
+#include <johnny/version.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <johnny/version.h>
 
 #if defined(__GNUC__)
 #define JOHNNY_API __attribute__((visibility("default")))
@@ -43,39 +42,39 @@ extern "C" {
 
 enum johnny_error {
   JOHNNY_OK = 0,
-  JOHNNY_NOT_FOUND = 1,          /* No such key, table, entry or position. */
-  JOHNNY_EXISTS = 2,             /* JOHNNY_NO_OVERWRITE and the key is there; or a table or file of that name. */
-  JOHNNY_BUSY = 3,               /* Another write transaction, or another process, has it and waiting was not wanted. */
-  JOHNNY_INVALID_ARGUMENT = 4,   /* A null pointer, an unknown flag, a value out of its range. */
-  JOHNNY_KEY_TOO_LARGE = 5,      /* The key is longer than johnny_env_info.max_key_size. */
-  JOHNNY_VALUE_TOO_LARGE = 6,    /* The value is longer than johnny_env_info.max_value_size. */
-  JOHNNY_READ_ONLY_TXN = 7,      /* A change was asked of a read transaction. */
-  JOHNNY_READ_ONLY_ENV = 8,      /* A write transaction was asked of an environment opened read-only. */
-  JOHNNY_TXN_ENDED = 9,          /* The transaction (or a cursor's transaction) has committed or aborted. */
-  JOHNNY_TXN_RESET = 10,         /* The read transaction was reset and not renewed. */
-  JOHNNY_TXN_FAILED = 11,        /* An earlier error in this write transaction allows only abort. */
-  JOHNNY_WRONG_ENV = 12,         /* A table or transaction of another environment. */
-  JOHNNY_WRONG_TXN = 13,         /* The call needs the other kind of transaction, or the cursor is of another. */
-  JOHNNY_NO_TABLE = 14,          /* The table does not exist in this transaction's snapshot. */
-  JOHNNY_NOT_ASCENDING = 15,     /* JOHNNY_APPEND and the key is not greater than the table's last. */
-  JOHNNY_NOT_POSITIONED = 16,    /* The cursor stands on no entry. */
-  JOHNNY_SIZE_LIMIT = 17,        /* The database would grow past its size limit. Nothing was changed. */
-  JOHNNY_DISK_FULL = 18,         /* The file system has no room. Nothing was changed. */
-  JOHNNY_READERS_FULL = 19,      /* Every reader slot is taken. */
-  JOHNNY_IO_ERROR = 20,          /* The operating system reported an error; the message has its words. */
-  JOHNNY_OUTCOME_UNKNOWN = 21,   /* Commit: may or may not survive a crash. The environment refuses writes from now on;
-                                    after reopening, johnny_env_info.last_txn_id tells (>= the id means committed). */
-  JOHNNY_WRITES_REFUSED = 22,    /* An earlier failed sync or unknown outcome; reopen the environment. */
-  JOHNNY_CORRUPT = 23,           /* The file is damaged; the message names the page and the reason. */
-  JOHNNY_NOT_A_DATABASE = 24,    /* The file is not a JohnnyDB database. */
-  JOHNNY_VERSION_MISMATCH = 25,  /* The file's format or a feature it needs is newer than this library. */
-  JOHNNY_NO_SUCH_FILE = 26,      /* The path does not exist and JOHNNY_CREATE was not given. */
-  JOHNNY_PERMISSION = 27,        /* The file system refused access. */
-  JOHNNY_NO_MEMORY = 28,         /* Memory or address space ran out. */
-  JOHNNY_IN_USE = 29,            /* Closing an environment with live transactions, dropping a table with open cursors. */
-  JOHNNY_TABLES_FULL = 30,       /* More table handles than an environment can hold. */
-  JOHNNY_STOPPED = 31,           /* A callback returned non-zero. */
-  JOHNNY_INTERNAL = 32           /* A defect in the library; please report it with the message. */
+  JOHNNY_NOT_FOUND = 1,         /* No such key, table, entry or position. */
+  JOHNNY_EXISTS = 2,            /* JOHNNY_NO_OVERWRITE and the key is there; or a table or file of that name. */
+  JOHNNY_BUSY = 3,              /* Another write transaction, or another process, has it and waiting was not wanted. */
+  JOHNNY_INVALID_ARGUMENT = 4,  /* A null pointer, an unknown flag, a value out of its range. */
+  JOHNNY_KEY_TOO_LARGE = 5,     /* The key is longer than johnny_env_info.max_key_size. */
+  JOHNNY_VALUE_TOO_LARGE = 6,   /* The value is longer than johnny_env_info.max_value_size. */
+  JOHNNY_READ_ONLY_TXN = 7,     /* A change was asked of a read transaction. */
+  JOHNNY_READ_ONLY_ENV = 8,     /* A write transaction was asked of an environment opened read-only. */
+  JOHNNY_TXN_ENDED = 9,         /* The transaction (or a cursor's transaction) has committed or aborted. */
+  JOHNNY_TXN_RESET = 10,        /* The read transaction was reset and not renewed. */
+  JOHNNY_TXN_FAILED = 11,       /* An earlier error in this write transaction allows only abort. */
+  JOHNNY_WRONG_ENV = 12,        /* A table or transaction of another environment. */
+  JOHNNY_WRONG_TXN = 13,        /* The call needs the other kind of transaction, or the cursor is of another. */
+  JOHNNY_NO_TABLE = 14,         /* The table does not exist in this transaction's snapshot. */
+  JOHNNY_NOT_ASCENDING = 15,    /* JOHNNY_APPEND and the key is not greater than the table's last. */
+  JOHNNY_NOT_POSITIONED = 16,   /* The cursor stands on no entry. */
+  JOHNNY_SIZE_LIMIT = 17,       /* The database would grow past its size limit. Nothing was changed. */
+  JOHNNY_DISK_FULL = 18,        /* The file system has no room. Nothing was changed. */
+  JOHNNY_READERS_FULL = 19,     /* Every reader slot is taken. */
+  JOHNNY_IO_ERROR = 20,         /* The operating system reported an error; the message has its words. */
+  JOHNNY_OUTCOME_UNKNOWN = 21,  /* Commit: may or may not survive a crash. The environment refuses writes from now on;
+                                   after reopening, johnny_env_info.last_txn_id tells (>= the id means committed). */
+  JOHNNY_WRITES_REFUSED = 22,   /* An earlier failed sync or unknown outcome; reopen the environment. */
+  JOHNNY_CORRUPT = 23,          /* The file is damaged; the message names the page and the reason. */
+  JOHNNY_NOT_A_DATABASE = 24,   /* The file is not a JohnnyDB database. */
+  JOHNNY_VERSION_MISMATCH = 25, /* The file's format or a feature it needs is newer than this library. */
+  JOHNNY_NO_SUCH_FILE = 26,     /* The path does not exist and JOHNNY_CREATE was not given. */
+  JOHNNY_PERMISSION = 27,       /* The file system refused access. */
+  JOHNNY_NO_MEMORY = 28,        /* Memory or address space ran out. */
+  JOHNNY_IN_USE = 29,           /* Closing an environment with live transactions, dropping a table with open cursors. */
+  JOHNNY_TABLES_FULL = 30,      /* More table handles than an environment can hold. */
+  JOHNNY_STOPPED = 31,          /* A callback returned non-zero. */
+  JOHNNY_INTERNAL = 32          /* A defect in the library; please report it with the message. */
 };
 
 /* The constant's name and meaning, e.g. "JOHNNY_BUSY: ...". Never NULL, valid for ever, any code. */
@@ -120,17 +119,17 @@ enum johnny_open_flag {
 
 typedef struct johnny_options {
   size_t struct_size;
-  uint32_t flags;            /* enum johnny_open_flag, ORed; default 0 */
-  uint32_t mode;             /* permissions of a created file, less the umask; default 0644 */
-  uint32_t page_size;        /* of a created file: 4096, 8192, 16384 or 32768; default 4096. Ignored for an existing one. */
-  uint32_t durability;       /* enum johnny_durability; default JOHNNY_TWO_PHASE */
-  uint64_t memory_budget;    /* bytes of changed pages a write transaction keeps in memory before it writes some to the file
-                                early; default 256 MiB, at least 64 pages */
-  uint32_t max_readers;      /* concurrent read transactions; default 4096 */
-  uint32_t slack_percent;    /* free pages kept, relative to used ones, before scattered free pages are used up; default 30 */
-  uint64_t address_space;    /* bytes of address space to reserve, and so the most the file can grow to while open; default
-                                1 TiB, or what the system allows */
-  uint64_t size_limit;       /* the file never grows past this many bytes; 0 (default) means no limit */
+  uint32_t flags;         /* enum johnny_open_flag, ORed; default 0 */
+  uint32_t mode;          /* permissions of a created file, less the umask; default 0644 */
+  uint32_t page_size;     /* of a created file: 4096, 8192, 16384 or 32768; default 4096. Ignored for an existing one. */
+  uint32_t durability;    /* enum johnny_durability; default JOHNNY_TWO_PHASE */
+  uint64_t memory_budget; /* bytes of changed pages a write transaction keeps in memory before it writes some to the file
+                             early; default 256 MiB, at least 64 pages */
+  uint32_t max_readers;   /* concurrent read transactions; default 4096 */
+  uint32_t slack_percent; /* free pages kept, relative to used ones, before scattered free pages are used up; default 30 */
+  uint64_t address_space; /* bytes of address space to reserve, and so the most the file can grow to while open; default
+                             1 TiB, or what the system allows */
+  uint64_t size_limit;    /* the file never grows past this many bytes; 0 (default) means no limit */
 } johnny_options;
 
 /* Sets every field to its default. */
@@ -154,28 +153,28 @@ typedef struct johnny_env_info {
   size_t struct_size;
   uint32_t format_version;
   uint32_t page_size;
-  uint64_t database_id;         /* random, given at creation */
-  uint64_t file_size;           /* bytes of the file now */
-  uint64_t page_count;          /* pages of the newest snapshot, used or free; more may have been allocated ahead */
-  uint64_t last_txn_id;         /* newest committed transaction */
-  uint64_t durable_txn_id;      /* newest one known to survive a power cut */
-  uint64_t oldest_reader_id;    /* snapshot of the oldest live reader; 0: no reader */
-  uint64_t discarded_txn_id;    /* a commit that recovery found incomplete and discarded when this environment opened; 0: none */
-  uint64_t free_pages;          /* reusable now */
-  uint64_t pending_pages;       /* freed, but a snapshot may still see them */
-  uint64_t used_pages;          /* page_count less free and pending ones */
-  uint64_t size_limit;          /* bytes; 0: none */
-  uint64_t memory_budget;       /* bytes */
-  uint64_t address_space;       /* bytes reserved */
-  uint64_t max_value_size;      /* bytes */
-  uint32_t max_key_size;        /* bytes */
-  uint32_t durability;          /* enum johnny_durability */
-  uint32_t readers;             /* live read transactions */
+  uint64_t database_id;      /* random, given at creation */
+  uint64_t file_size;        /* bytes of the file now */
+  uint64_t page_count;       /* pages of the newest snapshot, used or free; more may have been allocated ahead */
+  uint64_t last_txn_id;      /* newest committed transaction */
+  uint64_t durable_txn_id;   /* newest one known to survive a power cut */
+  uint64_t oldest_reader_id; /* snapshot of the oldest live reader; 0: no reader */
+  uint64_t discarded_txn_id; /* a commit that recovery found incomplete and discarded when this environment opened; 0: none */
+  uint64_t free_pages;       /* reusable now */
+  uint64_t pending_pages;    /* freed, but a snapshot may still see them */
+  uint64_t used_pages;       /* page_count less free and pending ones */
+  uint64_t size_limit;       /* bytes; 0: none */
+  uint64_t memory_budget;    /* bytes */
+  uint64_t address_space;    /* bytes reserved */
+  uint64_t max_value_size;   /* bytes */
+  uint32_t max_key_size;     /* bytes */
+  uint32_t durability;       /* enum johnny_durability */
+  uint32_t readers;          /* live read transactions */
   uint32_t max_readers;
-  uint32_t read_only;           /* 1: opened read-only */
-  uint32_t writes_refused;      /* 1: see JOHNNY_WRITES_REFUSED */
-  uint32_t clean;               /* 1: the file had been closed cleanly when it was opened */
-  uint32_t tables;              /* named tables in the newest snapshot */
+  uint32_t read_only;      /* 1: opened read-only */
+  uint32_t writes_refused; /* 1: see JOHNNY_WRITES_REFUSED */
+  uint32_t clean;          /* 1: the file had been closed cleanly when it was opened */
+  uint32_t tables;         /* named tables in the newest snapshot */
 } johnny_env_info;
 
 /* Fills *info. Free-space figures need the free log, which the first call reads. Errors: CORRUPT, IO_ERROR. */
@@ -217,19 +216,20 @@ typedef struct johnny_txn_info {
   size_t struct_size;
   uint64_t id;
   uint32_t read_only;
-  uint32_t failed;             /* 1: only abort is possible */
-  uint64_t changed_pages;      /* held in memory by this write transaction */
-  uint64_t spilled_pages;      /* written early because of the memory budget, in all */
-  uint64_t freed_pages;        /* pages of older snapshots that this transaction gave up */
-  uint64_t extent_pages;       /* pages of large values it has written */
-  uint64_t lag;                /* read transactions: newest id less own */
+  uint32_t failed;        /* 1: only abort is possible */
+  uint64_t changed_pages; /* held in memory by this write transaction */
+  uint64_t spilled_pages; /* written early because of the memory budget, in all */
+  uint64_t freed_pages;   /* pages of older snapshots that this transaction gave up */
+  uint64_t extent_pages;  /* pages of large values it has written */
+  uint64_t lag;           /* read transactions: newest id less own */
 } johnny_txn_info;
 
 JOHNNY_API int johnny_txn_get_info(johnny_txn* txn, johnny_txn_info* info);
 
 /* ---- Entries ---------------------------------------------------------------------------------------------------- */
 
-/* Looks `key` up. NOT_FOUND is the common error, for keys longer than any can be, too; also CORRUPT, NO_TABLE, TXN_*. value may be NULL. */
+/* Looks `key` up. NOT_FOUND is the common error, for keys longer than any can be, too; also CORRUPT, NO_TABLE, TXN_*. value may
+ * be NULL. */
 JOHNNY_API int johnny_get(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size, johnny_slice* value);
 
 /* JOHNNY_OK or JOHNNY_NOT_FOUND, without touching the value. */
@@ -270,11 +270,11 @@ JOHNNY_API void johnny_cursor_close(johnny_cursor* cursor); /* NULL is allowed *
 JOHNNY_API int johnny_cursor_set_range(johnny_cursor* cursor, const johnny_slice* from, const johnny_slice* to);
 JOHNNY_API int johnny_cursor_set_prefix(johnny_cursor* cursor, const void* prefix, size_t prefix_size);
 
-/* Movements. NOT_FOUND: there is no such entry. Next past the last entry then leaves the cursor after the last, where prev goes back
- * to it (and next stays); likewise prev before the first; otherwise the cursor is as it was. On a cursor positioned nowhere, next
- * means first and prev means last. When the current entry has been
- * deleted, by this cursor or by other means in the same transaction, next and prev go to its neighbours. key and value may
- * be NULL. In a write transaction a cursor keeps its place while the transaction changes the tree by other means. */
+/* Movements. NOT_FOUND: there is no such entry. Next past the last entry then leaves the cursor after the last, where prev goes
+ * back to it (and next stays); likewise prev before the first; otherwise the cursor is as it was. On a cursor positioned nowhere,
+ * next means first and prev means last. When the current entry has been deleted, by this cursor or by other means in the same
+ * transaction, next and prev go to its neighbours. key and value may be NULL. In a write transaction a cursor keeps its place
+ * while the transaction changes the tree by other means. */
 JOHNNY_API int johnny_cursor_first(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value);
 JOHNNY_API int johnny_cursor_last(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value);
 JOHNNY_API int johnny_cursor_next(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value);
@@ -323,12 +323,12 @@ JOHNNY_API int johnny_table_list(johnny_txn* txn, johnny_name_callback visit, vo
 typedef struct johnny_table_info {
   size_t struct_size;
   uint64_t entries;
-  uint32_t depth;               /* levels, 0 when empty, 1 when a single leaf */
+  uint32_t depth; /* levels, 0 when empty, 1 when a single leaf */
   uint32_t reserved;
   uint64_t branch_pages;
   uint64_t leaf_pages;
-  uint64_t extent_pages;        /* pages of large values */
-  uint64_t large_values;        /* entries whose value lies in an extent */
+  uint64_t extent_pages; /* pages of large values */
+  uint64_t large_values; /* entries whose value lies in an extent */
 } johnny_table_info;
 
 /* From the table's record, in constant time. Counts within a write transaction include its changes. */
@@ -336,13 +336,13 @@ JOHNNY_API int johnny_table_get_info(johnny_txn* txn, johnny_table* table, johnn
 
 typedef struct johnny_table_scan_info {
   size_t struct_size;
-  uint64_t leaf_bytes_used;     /* of leaf_pages * page size, headers included */
+  uint64_t leaf_bytes_used; /* of leaf_pages * page size, headers included */
   uint64_t branch_bytes_used;
   uint64_t key_bytes;
-  uint64_t value_bytes;         /* large values included */
+  uint64_t value_bytes; /* large values included */
   uint64_t largest_key;
   uint64_t largest_value;
-  uint64_t smallest_leaf_fill;  /* bytes used in the emptiest leaf */
+  uint64_t smallest_leaf_fill; /* bytes used in the emptiest leaf */
 } johnny_table_scan_info;
 
 /* Reads every page of the table, except large values. Committed state only: a read transaction is needed. */
@@ -354,10 +354,10 @@ typedef struct johnny_reader_info {
   size_t struct_size;
   uint64_t process_id;
   uint64_t thread_id;
-  uint64_t snapshot;           /* transaction id it sees */
-  uint64_t lag;                /* commits since (by id) */
-  uint64_t age_ms;             /* since it began */
-  uint64_t pages_held_back;    /* pending pages that only wait for snapshots this old */
+  uint64_t snapshot;        /* transaction id it sees */
+  uint64_t lag;             /* commits since (by id) */
+  uint64_t age_ms;          /* since it began */
+  uint64_t pages_held_back; /* pending pages that only wait for snapshots this old */
 } johnny_reader_info;
 
 typedef int (*johnny_reader_callback)(void* context, const johnny_reader_info* reader);
@@ -369,18 +369,19 @@ typedef struct johnny_free_run {
   size_t struct_size;
   uint64_t first_page;
   uint64_t pages;
-  uint64_t birth;              /* pending only: transaction that wrote the pages (0: unknown, old) */
-  uint64_t death;              /* pending only: transaction that freed them; 0: reusable now */
-  uint64_t waits_for;          /* pending only: the newest snapshot that can still see them */
+  uint64_t birth;     /* pending only: transaction that wrote the pages (0: unknown, old) */
+  uint64_t death;     /* pending only: transaction that freed them; 0: reusable now */
+  uint64_t waits_for; /* pending only: the newest snapshot that can still see them */
 } johnny_free_run;
 
 typedef int (*johnny_free_run_callback)(void* context, const johnny_free_run* run);
-/* All free and pending runs, by page number among the free and among the pending ones. Waits for a running write transaction to end. */
+/* All free and pending runs, by page number among the free and among the pending ones. Waits for a running write transaction to
+ * end. */
 JOHNNY_API int johnny_free_run_list(johnny_env* env, johnny_free_run_callback visit, void* context);
 
 enum johnny_page_kind {
   JOHNNY_PAGE_UNKNOWN = 0,
-  JOHNNY_PAGE_MASTER = 1,      /* the first 64 KiB */
+  JOHNNY_PAGE_MASTER = 1, /* the first 64 KiB */
   JOHNNY_PAGE_BRANCH = 2,
   JOHNNY_PAGE_LEAF = 3,
   JOHNNY_PAGE_EXTENT = 4,
@@ -393,9 +394,9 @@ typedef struct johnny_page_run {
   size_t struct_size;
   uint64_t first_page;
   uint64_t pages;
-  uint32_t kind;               /* enum johnny_page_kind: BRANCH, LEAF, EXTENT or FREE_LOG */
-  uint32_t level;              /* 0 for leaves */
-  const char* table;           /* "" main table, NULL the catalog or the free log; valid during the callback */
+  uint32_t kind;     /* enum johnny_page_kind: BRANCH, LEAF, EXTENT or FREE_LOG */
+  uint32_t level;    /* 0 for leaves */
+  const char* table; /* "" main table, NULL the catalog or the free log; valid during the callback */
 } johnny_page_run;
 
 typedef int (*johnny_page_run_callback)(void* context, const johnny_page_run* run);
@@ -406,18 +407,18 @@ typedef struct johnny_page_info {
   size_t struct_size;
   uint64_t page;
   uint64_t birth;
-  uint64_t stored_number;      /* the number in the page's own header */
-  uint64_t checksum;           /* as stored */
+  uint64_t stored_number; /* the number in the page's own header */
+  uint64_t checksum;      /* as stored */
   uint64_t computed_checksum;
-  uint32_t kind;               /* enum johnny_page_kind, as the header says; UNKNOWN if it says none: perhaps an extent or free */
+  uint32_t kind; /* enum johnny_page_kind, as the header says; UNKNOWN if it says none: perhaps an extent or free */
   uint32_t level;
   uint32_t count;
   uint32_t prefix_size;
-  uint32_t lower, upper;       /* free space of the page lies between */
-  uint32_t sound;              /* 1: checksum and structure are right, so its entries can be read */
+  uint32_t lower, upper; /* free space of the page lies between */
+  uint32_t sound;        /* 1: checksum and structure are right, so its entries can be read */
   uint32_t reserved;
-  const void* bytes;           /* page_size bytes, valid until the transaction ends */
-  const char* finding;         /* why it is not sound; "" if it is; valid until the thread's next call */
+  const void* bytes;   /* page_size bytes, valid until the transaction ends */
+  const char* finding; /* why it is not sound; "" if it is; valid until the thread's next call */
 } johnny_page_info;
 
 /* Page `page` of the file, whatever it holds; damage is reported in *info, not as an error. Errors: NOT_FOUND past the end of the
@@ -426,11 +427,11 @@ JOHNNY_API int johnny_page_get_info(johnny_txn* txn, uint64_t page, johnny_page_
 
 typedef struct johnny_page_entry {
   size_t struct_size;
-  johnny_slice key;            /* leaf: the key; branch: the separator (without a key for entry 0) */
-  johnny_slice value;          /* leaf: the value, or empty if it is in an extent */
-  uint64_t child_page;         /* branch: the child; leaf: first page of the extent, or 0 */
-  uint64_t child_checksum;     /* branch: low 32 bits */
-  uint64_t child_entries;      /* branch: entries below the child; leaf: size of the value in the extent */
+  johnny_slice key;        /* leaf: the key; branch: the separator (without a key for entry 0) */
+  johnny_slice value;      /* leaf: the value, or empty if it is in an extent */
+  uint64_t child_page;     /* branch: the child; leaf: first page of the extent, or 0 */
+  uint64_t child_checksum; /* branch: low 32 bits */
+  uint64_t child_entries;  /* branch: entries below the child; leaf: size of the value in the extent */
 } johnny_page_entry;
 
 /* Entry `index` of a sound branch or leaf page. NOT_FOUND past its count; WRONG kind of page or not sound: INVALID_ARGUMENT. The
@@ -439,12 +440,12 @@ JOHNNY_API int johnny_page_get_entry(johnny_txn* txn, uint64_t page, uint32_t in
 
 typedef struct johnny_path_step {
   size_t struct_size;
-  uint64_t page;               /* 0: changed in this transaction and without a page number yet */
+  uint64_t page; /* 0: changed in this transaction and without a page number yet */
   uint64_t birth;
   uint32_t level;
-  uint32_t count;              /* entries or children in the page */
-  uint32_t index;              /* the child taken, or the position of the key in the leaf */
-  uint32_t found;              /* leaf: 1 if the key is there */
+  uint32_t count; /* entries or children in the page */
+  uint32_t index; /* the child taken, or the position of the key in the leaf */
+  uint32_t found; /* leaf: 1 if the key is there */
 } johnny_path_step;
 
 typedef int (*johnny_path_callback)(void* context, const johnny_path_step* step);
@@ -456,9 +457,9 @@ JOHNNY_API int johnny_path(johnny_txn* txn, johnny_table* table, const void* key
 
 typedef struct johnny_finding {
   size_t struct_size;
-  uint64_t page;               /* 0: not about one page */
-  const char* table;           /* NULL: not about a table */
-  const char* message;         /* one sentence; valid during the callback */
+  uint64_t page;       /* 0: not about one page */
+  const char* table;   /* NULL: not about a table */
+  const char* message; /* one sentence; valid during the callback */
 } johnny_finding;
 
 typedef struct johnny_verify_result {
@@ -473,10 +474,11 @@ typedef int (*johnny_finding_callback)(void* context, const johnny_finding* find
 typedef int (*johnny_progress_callback)(void* context, uint64_t pages_done, uint64_t pages_total);
 
 /* Checks the newest snapshot: every page reachable exactly once, or free, or pending; keys in order and between their
- * separators; counts, levels, births; every checksum, large values included. Waits for a running write transaction to end, and holds up write
- * transactions meanwhile. Either callback may be NULL; result may be NULL. JOHNNY_OK: nothing found. JOHNNY_CORRUPT: findings were reported. */
-JOHNNY_API int johnny_verify(johnny_env* env, johnny_finding_callback on_finding, johnny_progress_callback on_progress, void* context,
-                             johnny_verify_result* result);
+ * separators; counts, levels, births; every checksum, large values included. Waits for a running write transaction to end, and
+ * holds up write transactions meanwhile. Either callback may be NULL; result may be NULL. JOHNNY_OK: nothing found.
+ * JOHNNY_CORRUPT: findings were reported. */
+JOHNNY_API int johnny_verify(johnny_env* env, johnny_finding_callback on_finding, johnny_progress_callback on_progress,
+                             void* context, johnny_verify_result* result);
 
 #ifdef __cplusplus
 }

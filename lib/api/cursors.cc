@@ -11,7 +11,6 @@ using johnny::MakeSlice;
 using johnny::Slice;
 using johnny::api::Fail;
 using johnny::api::Guard;
-using johnny::api::ToSlice;
 using johnny::cursor::Cursor;
 using johnny::tree::Lookup;
 

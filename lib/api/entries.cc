@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/internal.h"
+#include "base/check.h"
 
 using johnny::Code;
 using johnny::MakeSlice;
@@ -33,7 +34,8 @@ int Translate(Lookup result, txn::Txn* txn) {
 }
 
 int CheckKey(const void* key, size_t key_size) {
-  return key != nullptr || key_size == 0 ? static_cast<int>(JOHNNY_OK) : Fail(Code::kInvalidArgument, "the key is a null pointer");
+  return key != nullptr || key_size == 0 ? static_cast<int>(JOHNNY_OK)
+                                         : Fail(Code::kInvalidArgument, "the key is a null pointer");
 }
 
 // Only what is stored is limited: a longer key is simply nowhere to be found.
@@ -58,6 +60,19 @@ int UseForWriting(johnny_txn* txn, johnny_table* table, TableState** state) {
   return UseTable(txn, table, state);
 }
 
+// For dropping and renaming.
+int UseForRemoval(johnny_txn* txn, johnny_table* table, TableState** state) {
+  if (int code = UseForWriting(txn, table, state); code != JOHNNY_OK) {
+    return code;
+  }
+  if (table == nullptr) {
+    return Fail(Code::kInvalidArgument, "the main table cannot be dropped or renamed, only cleared");
+  }
+  JOHNNY_CHECK(*state != nullptr);
+  return (*state)->cursors.empty() ? static_cast<int>(JOHNNY_OK)
+                                   : Fail(Code::kInUse, "the transaction has cursors open on the table");
+}
+
 int CheckName(const johnny_txn* txn, const char* name) {
   size_t size = name == nullptr ? 0 : std::strlen(name);
   size_t limit = std::min<size_t>(255, format::MaxKeySize(txn->txn.view().page_size()));
@@ -71,9 +86,10 @@ int CheckName(const johnny_txn* txn, const char* name) {
 }  // namespace johnny::api
 
 using johnny::api::CheckKey;
-using johnny::api::CheckNewKey;
 using johnny::api::CheckName;
+using johnny::api::CheckNewKey;
 using johnny::api::Translate;
+using johnny::api::UseForRemoval;
 using johnny::api::UseForWriting;
 
 extern "C" {
@@ -272,14 +288,8 @@ int johnny_table_clear(johnny_txn* txn, johnny_table* table) {
 int johnny_table_drop(johnny_txn* txn, johnny_table* table) {
   return GuardChange(txn, [&] {
     TableState* state = nullptr;
-    if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
+    if (int code = UseForRemoval(txn, table, &state); code != JOHNNY_OK) {
       return code;
-    }
-    if (table == nullptr) {
-      return Fail(Code::kInvalidArgument, "the main table cannot be dropped, only cleared");
-    }
-    if (!state->cursors.empty()) {
-      return Fail(Code::kInUse, "the transaction has cursors open on the table");
     }
     absl::Status status = txn->txn.DropTable(AsTable(table));
     return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
@@ -289,14 +299,8 @@ int johnny_table_drop(johnny_txn* txn, johnny_table* table) {
 int johnny_table_rename(johnny_txn* txn, johnny_table* table, const char* new_name) {
   return GuardChange(txn, [&] {
     TableState* state = nullptr;
-    if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
+    if (int code = UseForRemoval(txn, table, &state); code != JOHNNY_OK) {
       return code;
-    }
-    if (table == nullptr) {
-      return Fail(Code::kInvalidArgument, "the main table cannot be renamed");
-    }
-    if (!state->cursors.empty()) {
-      return Fail(Code::kInUse, "the transaction has cursors open on the table");
     }
     if (int code = CheckName(txn, new_name); code != JOHNNY_OK) {
       return code;

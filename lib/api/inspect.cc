@@ -163,10 +163,13 @@ thread_local std::string t_separator;
 
 uint32_t KindOf(const format::PageHeader& header) {
   switch (static_cast<format::PageType>(header.type)) {
-    case format::PageType::kBranch: return JOHNNY_PAGE_BRANCH;
-    case format::PageType::kLeaf: return JOHNNY_PAGE_LEAF;
+    case format::PageType::kBranch:
+      return JOHNNY_PAGE_BRANCH;
+    case format::PageType::kLeaf:
+      return JOHNNY_PAGE_LEAF;
     case format::PageType::kFreeLogRecord:
-    case format::PageType::kFreeLogSegment: return JOHNNY_PAGE_FREE_LOG;
+    case format::PageType::kFreeLogSegment:
+      return JOHNNY_PAGE_FREE_LOG;
   }
   return JOHNNY_PAGE_UNKNOWN;
 }

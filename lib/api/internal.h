@@ -36,7 +36,6 @@ struct johnny_env {
   std::deque<johnny_txn*> idle ABSL_GUARDED_BY(mutex);  // ended ones, oldest first
 };
 
-
 namespace johnny::api {
 
 // A public table handle is a txn::Table; null stays null and means the main table.

@@ -8,7 +8,6 @@
 #include "api/internal.h"
 
 using johnny::Code;
-using johnny::MutexLock;
 using johnny::Slice;
 using johnny::api::Fail;
 using johnny::api::FillStruct;
@@ -54,7 +53,8 @@ int ReadOptions(const johnny_options* given, env::OpenOptions* options) {
     return Fail(Code::kInvalidArgument, "slack_percent must be 0 to 400");
   }
   if (full.memory_budget < kMinBudgetPages * full.page_size) {
-    return Fail(Code::kInvalidArgument, absl::StrCat("memory_budget must be at least 64 pages (", 64 * full.page_size, " bytes)"));
+    return Fail(Code::kInvalidArgument,
+                absl::StrCat("memory_budget must be at least 64 pages (", 64 * full.page_size, " bytes)"));
   }
   if (full.size_limit != 0 && full.size_limit < format::kMasterRegion + 64 * uint64_t{full.page_size}) {
     return Fail(Code::kInvalidArgument, "size_limit must leave room for at least 64 pages behind the first 64 KiB");
@@ -239,7 +239,8 @@ int johnny_env_get_info(johnny_env* env, johnny_env_info* out) {
     info.read_only = db->options.read_only ? 1 : 0;
     info.writes_refused = db->writes_refused.load(std::memory_order_relaxed) ? 1 : 0;
     info.clean = db->opened_clean ? 1 : 0;
-    // The free-space figures belong to whoever holds the writer lock; waiting for a long transaction would be no help to a monitor.
+    // The free-space figures belong to whoever holds the writer lock; waiting for a long transaction would be no help to a
+    // monitor.
     absl::Status status;
     if (db->writer.TryAcquire()) {
       status = db->LoadSpace();
@@ -267,8 +268,7 @@ int johnny_begin(johnny_env* env, uint32_t flags, johnny_txn** out) {
       return Fail(Code::kInvalidArgument, "unknown flags");
     }
     johnny_txn* txn = johnny::api::TakeHandle(env);
-    absl::Status status =
-        (flags & JOHNNY_READ) != 0 ? txn->txn.BeginRead() : txn->txn.BeginWrite((flags & JOHNNY_NO_WAIT) == 0);
+    absl::Status status = (flags & JOHNNY_READ) != 0 ? txn->txn.BeginRead() : txn->txn.BeginWrite((flags & JOHNNY_NO_WAIT) == 0);
     if (!status.ok()) {
       johnny::api::GiveHandleBack(txn);
       return Fail(status);

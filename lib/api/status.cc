@@ -1,10 +1,11 @@
 // Error codes and messages at the C boundary.
+#include "base/status.h"
+
 #include <johnny/johnny.h>
 
 #include <string>
 
 #include "api/internal.h"
-#include "base/status.h"
 
 namespace johnny::api {
 namespace {

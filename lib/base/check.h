@@ -10,11 +10,11 @@ namespace johnny {
 
 }  // namespace johnny
 
-#define JOHNNY_CHECK(condition)                                  \
-  do {                                                           \
-    if (__builtin_expect(!(condition), 0)) {                     \
-      ::johnny::CheckFailed(__FILE__, __LINE__, #condition);     \
-    }                                                            \
+#define JOHNNY_CHECK(condition)                              \
+  do {                                                       \
+    if (__builtin_expect(!(condition), 0)) {                 \
+      ::johnny::CheckFailed(__FILE__, __LINE__, #condition); \
+    }                                                        \
   } while (0)
 
 #ifdef JOHNNY_DEBUG_CHECKS

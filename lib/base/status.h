@@ -64,20 +64,19 @@ Code CodeOf(const absl::Status& status);
 }  // namespace johnny
 
 // Returns the error of `expr` from the calling function.
-#define JOHNNY_RETURN_IF_ERROR(expr)                        \
-  do {                                                      \
-    absl::Status johnny_status_ = (expr);                   \
-    if (__builtin_expect(!johnny_status_.ok(), 0)) {        \
-      return johnny_status_;                                \
-    }                                                       \
+#define JOHNNY_RETURN_IF_ERROR(expr)                 \
+  do {                                               \
+    absl::Status johnny_status_ = (expr);            \
+    if (__builtin_expect(!johnny_status_.ok(), 0)) { \
+      return johnny_status_;                         \
+    }                                                \
   } while (0)
 
 #define JOHNNY_CONCAT_INNER_(a, b) a##b
 #define JOHNNY_CONCAT_(a, b) JOHNNY_CONCAT_INNER_(a, b)
 
 // `lhs = value of expr`, or returns its error.
-#define JOHNNY_ASSIGN_OR_RETURN(lhs, expr) \
-  JOHNNY_ASSIGN_OR_RETURN_IMPL_(JOHNNY_CONCAT_(johnny_or_, __LINE__), lhs, expr)
+#define JOHNNY_ASSIGN_OR_RETURN(lhs, expr) JOHNNY_ASSIGN_OR_RETURN_IMPL_(JOHNNY_CONCAT_(johnny_or_, __LINE__), lhs, expr)
 #define JOHNNY_ASSIGN_OR_RETURN_IMPL_(tmp, lhs, expr) \
   auto tmp = (expr);                                  \
   if (__builtin_expect(!tmp.ok(), 0)) {               \

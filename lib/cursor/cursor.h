@@ -1,8 +1,8 @@
 // Ordered iteration over a tree.
 //
-// A cursor stands on an entry, in the gap that a deleted entry left, before the first entry, after the last, or nowhere. In a write transaction, Save() is called before the
-// tree changes: the cursor then keeps its key and finds its place again at its next use.
-// Thread rules: those of its transaction.
+// A cursor stands on an entry, in the gap that a deleted entry left, before the first entry, after the last, or nowhere. In a
+// write transaction, Save() is called before the tree changes: the cursor then keeps its key and finds its place again at its
+// next use. Thread rules: those of its transaction.
 #ifndef JOHNNY_CURSOR_CURSOR_H_
 #define JOHNNY_CURSOR_CURSOR_H_
 
@@ -24,8 +24,9 @@ class Cursor {
   void ClearBounds();
   void SetPrefix(Slice prefix);
 
-  // Movements. From nowhere, Next() is First() and Prev() is Last(). Next() past the last entry leaves the cursor after the last, from
-  // where Prev() goes back to it; likewise at the other end. Otherwise kNotFound leaves the cursor as it was; kError: nowhere.
+  // Movements. From nowhere, Next() is First() and Prev() is Last(). Next() past the last entry leaves the cursor after the last,
+  // from where Prev() goes back to it; likewise at the other end. Otherwise kNotFound leaves the cursor as it was; kError:
+  // nowhere.
   Lookup First();
   Lookup Last();
   Lookup Next();

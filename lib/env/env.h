@@ -18,8 +18,8 @@ struct OpenOptions {
   uint64_t address_space = uint64_t{1} << 40;
 };
 
-// Opens `path`, creating it first if asked to and there is none. Recovery as in DESIGN section 4: the file is synced (when opened for
-// writing), the masters are read from it, and one that is not flagged durable counts only if all that it changed verifies.
+// Opens `path`, creating it first if asked to and there is none. Recovery as in DESIGN section 4: the file is synced (when opened
+// for writing), the masters are read from it, and one that is not flagged durable counts only if all that it changed verifies.
 absl::StatusOr<std::unique_ptr<txn::Database>> Open(os::System* system, const std::string& path, const OpenOptions& options);
 
 // Makes lazy commits durable and marks the file as cleanly closed. The database may only be destroyed afterwards.

@@ -143,13 +143,10 @@ absl::Status Recover(const Masters& masters, const OpenOptions& options, Databas
   absl::Status reason = NoMaster(masters, db->path);
   for (size_t i = 0; i < slots.size(); ++i) {
     const MasterPage& master = *masters.slots[slots[i]];
-    JOHNNY_RETURN_IF_ERROR(db->store != nullptr ? absl::OkStatus() : [&] {
-      auto store = pager::PageStore::Create(db->file.get(), master.page_size, master.database_id, options.address_space);
-      if (store.ok()) {
-        db->store = *std::move(store);
-      }
-      return store.status();
-    }());
+    if (db->store == nullptr) {
+      JOHNNY_ASSIGN_OR_RETURN(
+          db->store, pager::PageStore::Create(db->file.get(), master.page_size, master.database_id, options.address_space));
+    }
     absl::Status usable = CheckFileSize(master, file_size, db->path);
     if (usable.ok() && !master.durable() && !IsSeeded(SeededBug::kLazyUnverified)) {
       const MasterPage* other = i + 1 < slots.size() ? &*masters.slots[slots[i + 1]] : nullptr;
@@ -195,8 +192,8 @@ absl::Status SetUp(const Masters& masters, Database* db) {
   return absl::OkStatus();
 }
 
-// A rejected master must never come back: after a restart of the machine the mark that rejects it means nothing, and pages that its
-// trees refer to will be used again. So the newest good master takes its slot before anybody is told what the database holds.
+// A rejected master must never come back: after a restart of the machine the mark that rejects it means nothing, and pages that
+// its trees refer to will be used again. So the newest good master takes its slot before anybody is told what the database holds.
 absl::Status OverwriteRejected(const Masters& masters, Database* db) {
   if (db->discarded_txn == 0 && !masters.marked) {
     return absl::OkStatus();
@@ -222,8 +219,7 @@ absl::StatusOr<std::unique_ptr<Database>> Open(os::System* system, const std::st
   db->options = options.database;
   JOHNNY_ASSIGN_OR_RETURN(db->file, OpenOrCreate(system, path, options));
   bool read_only = options.database.read_only;
-  absl::Status locked =
-      db->file->Lock(kOpenLockOffset, read_only ? os::File::LockKind::kShared : os::File::LockKind::kExclusive);
+  absl::Status locked = db->file->Lock(kOpenLockOffset, read_only ? os::File::LockKind::kShared : os::File::LockKind::kExclusive);
   if (CodeOf(locked) == Code::kBusy) {
     return MakeStatus(Code::kBusy, absl::StrCat(path, ": the database is open elsewhere, in this process or another"));
   }

@@ -1,8 +1,8 @@
 // Proving a commit that was not synced whole: the Merkle walk.
 //
-// Both trees are walked level by level. A reference that both have (same page, same checksum) needs no look: what the other master's
-// snapshot can see is pinned. A page born no later than the master's durable_txn was synced with everything below it before. The rest
-// must verify. Work and memory are proportional to what differs.
+// Both trees are walked level by level. A reference that both have (same page, same checksum) needs no look: what the other
+// master's snapshot can see is pinned. A page born no later than the master's durable_txn was synced with everything below it
+// before. The rest must verify. Work and memory are proportional to what differs.
 #include <tuple>
 #include <vector>
 

@@ -18,9 +18,9 @@ namespace format {
 // ---- 1. The file ----
 inline constexpr uint32_t kMinPageSize = 4096;
 inline constexpr uint32_t kMaxPageSize = 32768;
-inline constexpr uint64_t kMasterRegion = 65536;      // bytes before the first ordinary page
+inline constexpr uint64_t kMasterRegion = 65536;  // bytes before the first ordinary page
 inline constexpr uint64_t kMasterSlotOffset[2] = {0, 32768};
-inline constexpr uint64_t kSyncMarkOffset = 16384;    // section 3
+inline constexpr uint64_t kSyncMarkOffset = 16384;                   // section 3
 inline constexpr uint64_t kMaxPageNumber = (uint64_t{1} << 47) - 1;  // bit 47 marks frames in memory
 
 inline constexpr bool IsValidPageSize(uint64_t size) {
@@ -69,7 +69,7 @@ inline constexpr size_t MaxKeySize(uint32_t page_size) { return page_size / 4 - 
 
 // A leaf entry is {key size u16, value size u16, key, value}; its head and offset lie in the arrays.
 inline constexpr size_t kLeafEntryHeader = 4;
-inline constexpr size_t kLeafSlotSize = 6;  // head u32 + offset u16
+inline constexpr size_t kLeafSlotSize = 6;       // head u32 + offset u16
 inline constexpr uint16_t kExtentFlag = 0x8000;  // in the value size: the value is an ExtentRef
 // Two of the largest entries always fit into one leaf.
 inline constexpr size_t MaxInlineEntry(uint32_t page_size) {
@@ -86,9 +86,7 @@ struct ChildRef {
   uint32_t checksum = 0;
   uint64_t entries = 0;
 };
-inline ChildRef LoadChildRef(const Byte* from) {
-  return {Load48(from), Load32(from + 6), Load48(from + 10)};
-}
+inline ChildRef LoadChildRef(const Byte* from) { return {Load48(from), Load32(from + 6), Load48(from + 10)}; }
 inline void StoreChildRef(Byte* to, const ChildRef& ref) {
   Store48(to, ref.page);
   Store32(to + 6, ref.checksum);
@@ -117,9 +115,7 @@ inline void StoreExtentRef(void* at, const ExtentRef& ref) {
   Store64(to + 24, ref.checksum);
 }
 inline constexpr uint64_t ExtentChunks(uint64_t length) { return (length + kExtentChunk - 1) / kExtentChunk; }
-inline constexpr uint64_t ExtentPayloadPages(uint64_t length, uint32_t page_size) {
-  return (length + page_size - 1) / page_size;
-}
+inline constexpr uint64_t ExtentPayloadPages(uint64_t length, uint32_t page_size) { return (length + page_size - 1) / page_size; }
 // Pages of the whole extent: the payload, then the table of chunk checksums if there is more than one chunk.
 inline constexpr uint64_t ExtentPages(uint64_t length, uint32_t page_size) {
   uint64_t chunks = ExtentChunks(length);

@@ -11,8 +11,7 @@ namespace {
 constexpr size_t kAtMagic = 0, kAtVersion = 8, kAtPageSize = 12, kAtCompatible = 16, kAtReadOnlyCompatible = 24,
                  kAtIncompatible = 32, kAtDatabaseId = 40, kAtTxn = 48, kAtIdCeiling = 56, kAtPageCount = 64, kAtFlags = 72,
                  kAtDurableTxn = 80, kAtCatalog = 88, kAtMain = kAtCatalog + kTableRecordSize,
-                 kAtTableCount = kAtMain + kTableRecordSize, kAtFreeLog = kAtTableCount + 8,
-                 kAtChecksum = kMasterPageSize - 8;
+                 kAtTableCount = kAtMain + kTableRecordSize, kAtFreeLog = kAtTableCount + 8, kAtChecksum = kMasterPageSize - 8;
 static_assert(kAtFreeLog + kChildRefSize <= 512, "the used part fits one sector; the rest is room for a commit log");
 
 constexpr uint64_t kMarkMagic = 0x6b72614d636e7953u;  // "SyncMark"

@@ -25,14 +25,14 @@ struct MasterPage {
   uint64_t incompatible_features = 0;
   uint64_t database_id = 0;
   TxnId txn = 0;
-  TxnId id_ceiling = 0;        // no id above it has been used while this master is the newest durable one
-  uint64_t page_count = 0;     // high-water mark: pages of the file that are used or free
+  TxnId id_ceiling = 0;     // no id above it has been used while this master is the newest durable one
+  uint64_t page_count = 0;  // high-water mark: pages of the file that are used or free
   uint32_t flags = 0;
-  TxnId durable_txn = 0;       // newest transaction known to be durable when this was written
+  TxnId durable_txn = 0;  // newest transaction known to be durable when this was written
   TableRecord catalog;
   TableRecord main;
   uint64_t table_count = 0;
-  ChildRef free_log;           // newest record; entries: pages of the whole free log
+  ChildRef free_log;  // newest record; entries: pages of the whole free log
 
   bool durable() const { return (flags & kMasterDurable) != 0; }
   bool clean() const { return (flags & kMasterClean) != 0; }

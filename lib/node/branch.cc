@@ -52,10 +52,9 @@ int CompareBehindHead(const Byte* page, uint32_t index, Slice suffix) {
 size_t TailCost(size_t suffix_size) { return suffix_size > kHeadSize ? kTailHeader + suffix_size - kHeadSize : 0; }
 
 size_t SharedPrefix(absl::Span<const BranchEntry> entries) {
-  return entries.size() < 2 ? 0
-         : entries.size() == 2
-             ? 0  // one separator: a prefix would only move it
-             : CommonPrefix(entries[1].separator, entries.back().separator);
+  return entries.size() < 2    ? 0
+         : entries.size() == 2 ? 0  // one separator: a prefix would only move it
+                               : CommonPrefix(entries[1].separator, entries.back().separator);
 }
 
 // Appends a tail below `upper` and returns the slot's value.

@@ -28,7 +28,7 @@ inline bool IsLeaf(const Byte* page) { return Header(page)->level == 0; }
 
 // What is stored under a key: the value, or a reference to its extent.
 struct LeafValue {
-  Slice bytes;             // the value, or kExtentRefSize bytes
+  Slice bytes;  // the value, or kExtentRefSize bytes
   bool is_extent = false;
 };
 

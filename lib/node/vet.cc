@@ -53,8 +53,7 @@ const char* VetBranch(const Byte* page, uint32_t page_size) {
   if (count == 0 || header->level > format::kMaxLevel) {
     return "branch: no children, or impossible level";
   }
-  if (header->prefix > format::MaxKeySize(page_size) ||
-      header->lower != BranchHeadsAt(page) + format::kBranchSlotSize * count) {
+  if (header->prefix > format::MaxKeySize(page_size) || header->lower != BranchHeadsAt(page) + format::kBranchSlotSize * count) {
     return "branch: lower does not match count and prefix";
   }
   const Byte* refs = page + BranchHeadsAt(page) + 4 * count;

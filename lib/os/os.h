@@ -67,8 +67,8 @@ class System {
   virtual uint64_t MonotonicMillis() = 0;
   virtual uint64_t ProcessId() = 0;
   virtual uint64_t ThreadId() = 0;
-  virtual uint64_t BootId() = 0;         // differs after a restart of the machine; never 0
-  virtual uint64_t RandomNumber() = 0;   // for the database id and temporary names
+  virtual uint64_t BootId() = 0;        // differs after a restart of the machine; never 0
+  virtual uint64_t RandomNumber() = 0;  // for the database id and temporary names
   // A named place where tests may stop, kill or interleave.
   virtual void YieldPoint(const char* name) = 0;
 };

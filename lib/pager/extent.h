@@ -9,7 +9,8 @@ namespace johnny::pager {
 // Writes `value` to the run that begins at `first` and has ExtentPages() pages; fills checksums. Nothing is synced.
 absl::StatusOr<format::ExtentRef> WriteExtent(os::File* file, const PageStore& store, PageNumber first, TxnId birth, Slice value);
 
-// The value in place. Chunks that this process has not checked yet are hashed first. kCorrupt on damage or an impossible reference.
+// The value in place. Chunks that this process has not checked yet are hashed first. kCorrupt on damage or an impossible
+// reference.
 absl::StatusOr<Slice> ReadExtent(const View& view, const format::ExtentRef& ref);
 
 // kCorrupt unless the extent lies inside the view and its length is possible. Cheap; reads nothing of it.

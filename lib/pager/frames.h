@@ -27,9 +27,7 @@ class FrameArena {
   static absl::StatusOr<FrameArena> Create(uint32_t page_size, uint64_t memory_budget);
 
   Byte* At(uint32_t frame) const { return memory_.data() + (size_t{frame} << shift_); }
-  bool Contains(const void* pointer) const {
-    return pointer >= memory_.data() && pointer < memory_.data() + memory_.size();
-  }
+  bool Contains(const void* pointer) const { return pointer >= memory_.data() && pointer < memory_.data() + memory_.size(); }
 
   // An uninitialised frame's index; kNoMemory when the arena's address space is used up.
   absl::StatusOr<uint32_t> Allocate();
@@ -58,8 +56,8 @@ class FrameArena {
   unsigned shift_ = 0;
   size_t budget_ = 0;
   size_t capacity_ = 0;
-  size_t used_ = 0;       // frames handed out so far, freed ones included
-  size_t touched_ = 0;    // frames whose memory may be backed
+  size_t used_ = 0;     // frames handed out so far, freed ones included
+  size_t touched_ = 0;  // frames whose memory may be backed
   uint32_t tick_ = 0;
   std::vector<uint32_t> free_;
   std::vector<uint32_t> stamp_;

@@ -23,10 +23,9 @@ absl::Status PageStore::CheckNode(PageNumber number, int level) const {
   const format::PageHeader* header = node::Header(bytes);
   uint64_t checksum = header->checksum;
   if (checksum != format::PageChecksum(bytes, page_size_, database_id_, number)) {
-    return CorruptPage(number, absl::StrCat("checksum mismatch (stored ", absl::Hex(checksum, absl::kZeroPad16), ", computed ",
-                                            absl::Hex(format::PageChecksum(bytes, page_size_, database_id_, number),
-                                                      absl::kZeroPad16),
-                                            ")"));
+    return CorruptPage(
+        number, absl::StrCat("checksum mismatch (stored ", absl::Hex(checksum, absl::kZeroPad16), ", computed ",
+                             absl::Hex(format::PageChecksum(bytes, page_size_, database_id_, number), absl::kZeroPad16), ")"));
   }
   if (header->page() != number) {
     return CorruptPage(number, absl::StrCat("the page says it is page ", header->page()));

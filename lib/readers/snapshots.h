@@ -4,11 +4,15 @@
 // descriptor, and retries if the newest has moved on meanwhile.
 //
 // Invariants
-//   1. The descriptor of the newest snapshot is complete before its sequence number is, and is not overwritten while it is the newest.
-//   2. A slot whose snapshot is s was stored before s ceased to be the newest, or its owner will notice and retry; so a writer that
-//      scans the slots after it announced a newer snapshot sees every reader of s. (All these accesses are sequentially consistent.)
+//   1. The descriptor of the newest snapshot is complete before its sequence number is, and is not overwritten while it is the
+//   newest.
+//   2. A slot whose snapshot is s was stored before s ceased to be the newest, or its owner will notice and retry; so a writer
+//   that
+//      scans the slots after it announced a newer snapshot sees every reader of s. (All these accesses are sequentially
+//      consistent.)
 //
-// Everything a reader or writer shares lies in one block of plain memory, addressed by index, so that it can live in the lock file.
+// Everything a reader or writer shares lies in one block of plain memory, addressed by index, so that it can live in the lock
+// file.
 #ifndef JOHNNY_READERS_SNAPSHOTS_H_
 #define JOHNNY_READERS_SNAPSHOTS_H_
 

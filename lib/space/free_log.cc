@@ -137,8 +137,8 @@ absl::StatusOr<LogRecord> DecodeRecord(Slice bytes, PageNumber page) {
     return CorruptPage(page, "free log: the record does not parse");
   }
   for (size_t i = 0; i < record.segments.size(); ++i) {
-    if (record.segments[i].as_of > record.txn || (i == 0 ? record.segments[i].start != 0
-                                                         : record.segments[i].start <= record.segments[i - 1].start)) {
+    if (record.segments[i].as_of > record.txn ||
+        (i == 0 ? record.segments[i].start != 0 : record.segments[i].start <= record.segments[i - 1].start)) {
       return CorruptPage(page, "free log: impossible segment directory");
     }
   }

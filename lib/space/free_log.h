@@ -1,7 +1,8 @@
 // The free set on disk (FORMAT.md section 8): a checkpoint in segments by page range, and one record per commit.
 //
 // Invariants
-//   1. A segment holds the state of its page range after commit `as_of`; a record holds what its commit changed. The state after the
+//   1. A segment holds the state of its page range after commit `as_of`; a record holds what its commit changed. The state after
+//   the
 //      newest commit is every segment with the later records applied to it.
 //   2. Records no younger than the oldest `as_of` are not needed; nothing is ever read back from a freed page.
 //   3. Every page of the log was taken by the commit that wrote it, and is freed by the commit that drops it.
@@ -38,7 +39,7 @@ struct LogRecord {
   std::vector<PendingRun> freed;  // death == txn
   std::vector<Run> meta_region;   // the whole region, not a change
   std::vector<SegmentRef> segments;
-  format::ChildRef previous;      // record before this one; page 0: none
+  format::ChildRef previous;  // record before this one; page 0: none
   TxnId previous_txn = 0;
 };
 
@@ -51,7 +52,8 @@ absl::StatusOr<std::vector<PendingRun>> DecodeSegment(Slice bytes, TxnId as_of, 
 
 // Streams: bytes over a chain of free-log pages.
 size_t StreamPages(size_t bytes, uint32_t page_size);  // at least 1
-// Builds the chain's pages, one after the other, in `out` (pages.size() * page_size bytes). Returns the reference to the first page.
+// Builds the chain's pages, one after the other, in `out` (pages.size() * page_size bytes). Returns the reference to the first
+// page.
 format::ChildRef BuildStream(Slice bytes, format::PageType type, TxnId birth, absl::Span<const PageNumber> pages,
                              uint32_t page_size, uint64_t database_id, Byte* out);
 struct Stream {
@@ -70,7 +72,7 @@ struct LoadedLog {
     TxnId txn;
     std::vector<PageNumber> pages;
   };
-  std::vector<Record> records;   // oldest first
+  std::vector<Record> records;  // oldest first
 };
 // Reads and checks the whole free log. `master_txn` and `page_count` are those of the master that refers to it.
 absl::StatusOr<LoadedLog> LoadFreeLog(const pager::View& view, const format::ChildRef& newest, TxnId master_txn,

@@ -90,8 +90,7 @@ absl::Status Apply(const LogRecord& record, absl::Span<const SegmentRef> segment
     return part.pages == 0 ? absl::OkStatus() : state->Add({part, 0, 0}, page);
   }));
   for (const Run& taken : record.taken) {
-    JOHNNY_RETURN_IF_ERROR(
-        ForEachPartOlderThan(segments, record.txn, taken, [&](Run part) { return state->Take(part, page); }));
+    JOHNNY_RETURN_IF_ERROR(ForEachPartOlderThan(segments, record.txn, taken, [&](Run part) { return state->Take(part, page); }));
   }
   for (const PendingRun& freed : record.freed) {
     JOHNNY_RETURN_IF_ERROR(ForEachPartOlderThan(segments, record.txn, freed.run, [&](Run part) {
@@ -126,8 +125,7 @@ absl::Status LoadSegments(const pager::View& view, LoadedLog* log, State* state)
 
 }  // namespace
 
-absl::StatusOr<LoadedLog> LoadFreeLog(const pager::View& view, const ChildRef& newest, TxnId master_txn,
-                                      PageNumber page_count) {
+absl::StatusOr<LoadedLog> LoadFreeLog(const pager::View& view, const ChildRef& newest, TxnId master_txn, PageNumber page_count) {
   LoadedLog log;
   if (newest.page == 0) {
     return log;
@@ -163,8 +161,7 @@ absl::StatusOr<LoadedLog> LoadFreeLog(const pager::View& view, const ChildRef& n
   State state;
   JOHNNY_RETURN_IF_ERROR(LoadSegments(view, &log, &state));
   for (size_t i = records.size(); i-- > 0;) {
-    JOHNNY_RETURN_IF_ERROR(
-        Apply(records[i], log.segments, log.records[records.size() - 1 - i].pages.front(), &state));
+    JOHNNY_RETURN_IF_ERROR(Apply(records[i], log.segments, log.records[records.size() - 1 - i].pages.front(), &state));
   }
   log.runs = state.Runs();
   if (!log.runs.empty() &&

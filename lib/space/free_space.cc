@@ -359,8 +359,7 @@ std::vector<FreeSpace::Waiting> FreeSpace::PendingRuns() const {
       runs.push_back({run, snapshot});
     }
   }
-  std::sort(runs.begin(), runs.end(),
-            [](const Waiting& a, const Waiting& b) { return a.run.run.first < b.run.run.first; });
+  std::sort(runs.begin(), runs.end(), [](const Waiting& a, const Waiting& b) { return a.run.run.first < b.run.run.first; });
   return runs;
 }
 

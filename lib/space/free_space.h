@@ -3,7 +3,8 @@
 // Invariants
 //   1. Every page below page_count() is exactly one of: in use, reusable (data or meta region), pending, or taken by the running
 //      transaction.
-//   2. A pending run becomes reusable only when no pinned snapshot s has birth <= s < death. Runs wait under the newest such snapshot
+//   2. A pending run becomes reusable only when no pinned snapshot s has birth <= s < death. Runs wait under the newest such
+//   snapshot
 //      and are looked at again only when that one ends, so a stalled reader costs the pages of its own snapshot, once.
 //   3. What frames will need at commit is reserved when they are made: Allocate() after Reserve() does not fail for lack of room.
 //
@@ -28,16 +29,16 @@ enum class Use { kData, kMeta };  // leaves and large values; branches and free-
 inline constexpr uint64_t kDeleteReserve = 48;
 
 struct FreeSpaceOptions {
-  uint64_t limit_pages = 0;    // the file never grows past these
+  uint64_t limit_pages = 0;  // the file never grows past these
   uint32_t slack_percent = 30;
-  bool has_size_limit = false; // whether running into limit_pages is the user's limit or the address space's
+  bool has_size_limit = false;  // whether running into limit_pages is the user's limit or the address space's
 };
 
 // A commit's part of the free log, sealed: pages to write beside the tree's.
 struct SealedLog {
-  format::ChildRef newest;                // for the master page; entries = pages of the whole free log
+  format::ChildRef newest;  // for the master page; entries = pages of the whole free log
   std::vector<PageNumber> pages;
-  std::vector<Byte> bytes;                // pages.size() pages
+  std::vector<Byte> bytes;  // pages.size() pages
 };
 
 class FreeSpace {
@@ -121,9 +122,9 @@ class FreeSpace {
   // The state.
   RunSet data_;
   RunSet meta_;
-  RunSet meta_region_;  // pages whose free runs belong to meta_
-  absl::btree_map<TxnId, std::vector<PendingRun>> pending_;  // by the snapshot they wait for; 0: not looked at yet
-  absl::btree_map<PageNumber, PendingRun> pending_by_place_;             // the same runs
+  RunSet meta_region_;                                        // pages whose free runs belong to meta_
+  absl::btree_map<TxnId, std::vector<PendingRun>> pending_;   // by the snapshot they wait for; 0: not looked at yet
+  absl::btree_map<PageNumber, PendingRun> pending_by_place_;  // the same runs
   uint64_t pending_pages_ = 0;
   PageNumber page_count_ = 0;
   uint64_t file_pages_ = 0;

@@ -78,8 +78,8 @@ std::vector<PendingRun> FreeSpace::StateOf(PageNumber start, PageNumber end) con
   return runs;
 }
 
-// Whether the segments at `indexes` can be written again, however much their ranges have come to hold. The file grows for it if it
-// may; if not, condensing waits.
+// Whether the segments at `indexes` can be written again, however much their ranges have come to hold. The file grows for it if
+// it may; if not, condensing waits.
 bool FreeSpace::HasRoomToCondense(const std::vector<size_t>& indexes) {
   uint64_t pages = 2;
   for (size_t index : indexes) {
@@ -89,8 +89,7 @@ bool FreeSpace::HasRoomToCondense(const std::vector<size_t>& indexes) {
     PageNumber end = SegmentEnd(index);
     data_.ForEachIn(start, end, count);
     meta_.ForEachIn(start, end, count);
-    runs += static_cast<uint64_t>(
-        std::distance(pending_by_place_.lower_bound(start), pending_by_place_.lower_bound(end)));
+    runs += static_cast<uint64_t>(std::distance(pending_by_place_.lower_bound(start), pending_by_place_.lower_bound(end)));
     pages += 2 + (runs + freed_.size()) * kMaxSegmentRunBytes / page_size_;
   }
   uint64_t room = free_pages() + (file_pages_ > page_count_ ? file_pages_ - page_count_ : 0);
@@ -121,8 +120,7 @@ std::vector<FreeSpace::NewSegment> FreeSpace::ChooseSegments() {
   for (size_t i = 0; i < oldest.size(); ++i) {
     oldest[i] = i;
   }
-  std::sort(oldest.begin(), oldest.end(),
-            [this](size_t a, size_t b) { return segments_[a].as_of < segments_[b].as_of; });
+  std::sort(oldest.begin(), oldest.end(), [this](size_t a, size_t b) { return segments_[a].as_of < segments_[b].as_of; });
   oldest.resize(std::min(oldest.size(), kSegmentsPerCommit));
   if (!HasRoomToCondense(oldest)) {
     if (first) {

@@ -88,8 +88,8 @@ Lookup StepLeaf(const pager::View& view, bool forward, Path* path) {
   Lookup result = Lookup::kNotFound;
   do {
     int level = 1;
-    while (level <= path->top &&
-           (forward ? path->steps[level].index + 1 >= node::Header(path->steps[level].page)->count : path->steps[level].index == 0)) {
+    while (level <= path->top && (forward ? path->steps[level].index + 1 >= node::Header(path->steps[level].page)->count
+                                          : path->steps[level].index == 0)) {
       ++level;
     }
     if (level > path->top) {

@@ -3,7 +3,8 @@
 //
 // Invariants
 //   1. The frames of a tree form a subtree at its root: the parent of a frame is a frame.
-//   2. Room for all pages that an operation may make is reserved before it changes anything, so kSizeLimit and kDiskFull leave the
+//   2. Room for all pages that an operation may make is reserved before it changes anything, so kSizeLimit and kDiskFull leave
+//   the
 //      tree as it was. Any other error leaves it unusable; the transaction must abort.
 //   3. No leaf but a root is left empty; branches have at least one child.
 // Thread rules: belongs to the write transaction.

@@ -89,7 +89,7 @@ struct Database {
   std::atomic<TxnId> durable_txn{0};
   std::atomic<bool> writes_refused{false};
   std::atomic<uint64_t> live_txns{0};
-  std::atomic<uint64_t> free_pages{0};     // as of the last commit or look; 0 until the free log is loaded
+  std::atomic<uint64_t> free_pages{0};  // as of the last commit or look; 0 until the free log is loaded
   std::atomic<uint64_t> pending_pages{0};
   bool opened_clean = false;
   TxnId discarded_txn = 0;

@@ -202,8 +202,7 @@ absl::Status Txn::CreateTable(Table* table) {
   format::StoreTableRecord(record, {});
   tree::WriteContext context = Context();
   tree::TreeWriter catalog(&context, &catalog_.record);
-  JOHNNY_RETURN_IF_ERROR(
-      AfterChange(catalog.Put(table->name, MakeSlice(record, sizeof record), tree::PutMode::kNoOverwrite)));
+  JOHNNY_RETURN_IF_ERROR(AfterChange(catalog.Put(table->name, MakeSlice(record, sizeof record), tree::PutMode::kNoOverwrite)));
   catalog_.changed = true;
   state->record = {};
   state->loaded = state->exists = state->changed = true;

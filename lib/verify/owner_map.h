@@ -11,8 +11,10 @@ namespace johnny::verify {
 enum class Owner : uint8_t { kNobody, kMasters, kTree, kExtent, kFreeLog, kFree, kPending };
 
 inline const char* OwnerName(Owner owner) {
-  constexpr const char* kNames[] = {"nothing", "part of the master pages' region", "a tree page", "part of a large value",
-                                    "a free-log page", "a free page", "a pending page"};
+  constexpr const char* kNames[] = {"nothing",         "part of the master pages' region",
+                                    "a tree page",     "part of a large value",
+                                    "a free-log page", "a free page",
+                                    "a pending page"};
   return kNames[static_cast<size_t>(owner)];
 }
 

@@ -123,8 +123,9 @@ class Verifier : public Visitor {
                 master->page_size == db_.page_size() && master->database_id == db_.store->database_id() &&
                 master->table_count == snapshot_.table_count && SameTree(master->main, snapshot_.main) &&
                 SameTree(master->catalog, snapshot_.catalog) && master->free_log.page == db_.newest_master.free_log.page;
-    return same || Report(page, nullptr, absl::StrCat("master page ", db_.newest_slot, ": holds transaction ", master->txn,
-                                                      ", which is not the newest snapshot ", snapshot_.txn, " as it is in use"));
+    return same || Report(page, nullptr,
+                          absl::StrCat("master page ", db_.newest_slot, ": holds transaction ", master->txn,
+                                       ", which is not the newest snapshot ", snapshot_.txn, " as it is in use"));
   }
 
   bool CheckTableCount() {
@@ -188,8 +189,8 @@ class Verifier : public Visitor {
       on = ReportAt(place, reason);
     }
     if (on && header->birth > place.parent_birth) {
-      on = ReportAt(place,
-                    absl::StrCat("born in transaction ", header->birth, ", but what refers to it in ", place.parent_birth));
+      on =
+          ReportAt(place, absl::StrCat("born in transaction ", header->birth, ", but what refers to it in ", place.parent_birth));
     }
     (place.level == 0 ? counted_.leaf_pages : counted_.branch_pages) += 1;
     return GoOnIf(on && (place.level == 0 ? CheckLeaf(place, page) : CheckBranch(place, page)));
@@ -278,8 +279,9 @@ class Verifier : public Visitor {
   }
 
   bool CheckFigure(const Tree& tree, const char* what, uint64_t recorded, uint64_t counted) {
-    return recorded == counted || Report(0, tree.name, absl::StrCat(tree.name == nullptr ? "catalog: " : "", "its record says ",
-                                                                    recorded, " ", what, ", there are ", counted));
+    return recorded == counted || Report(0, tree.name,
+                                         absl::StrCat(tree.name == nullptr ? "catalog: " : "", "its record says ", recorded, " ",
+                                                      what, ", there are ", counted));
   }
 
   // ---- Free space ----
@@ -296,8 +298,8 @@ class Verifier : public Visitor {
         return false;
       }
       if ((pending.birth >= pending.death || pending.death > snapshot_.txn) &&
-          !Report(pending.run.first, nullptr, absl::StrCat("pending, but born in transaction ", pending.birth, " and freed in ",
-                                                           pending.death))) {
+          !Report(pending.run.first, nullptr,
+                  absl::StrCat("pending, but born in transaction ", pending.birth, " and freed in ", pending.death))) {
         return false;
       }
     }
@@ -317,8 +319,9 @@ class Verifier : public Visitor {
   bool ClaimLogPages(const std::vector<PageNumber>& pages) {
     bool alone = false;
     result_.pages_checked += pages.size();
-    return std::all_of(pages.begin(), pages.end(),
-                       [&](PageNumber page) { return Claim({page, 1}, Owner::kFreeLog, nullptr, &alone); });
+    return std::all_of(pages.begin(), pages.end(), [&](PageNumber page) {
+      return Claim({page, 1}, Owner::kFreeLog, nullptr, &alone);
+    });
   }
 
   bool IsUnused(PageNumber page) const { return owners_.at(page) == Owner::kFree || owners_.at(page) == Owner::kPending; }

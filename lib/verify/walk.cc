@@ -9,7 +9,6 @@
 namespace johnny::verify {
 namespace {
 
-using format::ChildRef;
 using node::Header;
 
 constexpr size_t kMaxNameSize = 255;

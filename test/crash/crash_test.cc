@@ -1,5 +1,6 @@
-// Power cuts at every point of the scenarios. JOHNNY_CRASH_STATES sets how many distinct disks are checked in all (default 20,000;
-// from ten times that on, master pages are torn at every byte and more subsets tried); JOHNNY_CRASH_SEED sets the first seed.
+// Power cuts at every point of the scenarios. JOHNNY_CRASH_STATES sets how many distinct disks are checked in all (default
+// 20,000; from ten times that on, master pages are torn at every byte and more subsets tried); JOHNNY_CRASH_SEED sets the first
+// seed.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -132,8 +132,8 @@ TEST_P(FaultTest, LosesNothingAcknowledged) {
   EXPECT_GT(index, 50u);
 }
 
-// Calls that fail for ever are not followed by reopening in the same boot: when even a write into the page cache fails, as that of the
-// mark of a failed sync then does, the file system has shut down, and comes back with the page cache dropped.
+// Calls that fail for ever are not followed by reopening in the same boot: when even a write into the page cache fails, as that
+// of the mark of a failed sync then does, the file system has shut down, and comes back with the page cache dropped.
 INSTANTIATE_TEST_SUITE_P(Faults, FaultTest,
                          testing::Values(FaultCase{Code::kIoError, false, false}, FaultCase{Code::kIoError, false, true},
                                          FaultCase{Code::kIoError, true, false}, FaultCase{Code::kDiskFull, false, false},

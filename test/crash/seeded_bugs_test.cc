@@ -1,5 +1,5 @@
-// Proves that the checks find what they are there to find: each seeded bug gives a failure, and no bug gives none. A bug may also end
-// the process by an assertion, so each runs in a child process.
+// Proves that the checks find what they are there to find: each seeded bug gives a failure, and no bug gives none. A bug may also
+// end the process by an assertion, so each runs in a child process.
 #include "base/seeded_bug.h"
 
 #ifdef JOHNNY_SEEDED_BUGS

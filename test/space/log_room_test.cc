@@ -80,8 +80,8 @@ class LogRoomTest : public testing::Test {
   TxnId reader_ = 0;
 };
 
-// Invariant 3: what was reserved, the log's share included, is there at the commit, however large the segments become when scattered
-// pending pages are condensed for the first time.
+// Invariant 3: what was reserved, the log's share included, is there at the commit, however large the segments become when
+// scattered pending pages are condensed for the first time.
 TEST_F(LogRoomTest, CondensingScatteredPendingPagesHasItsRoomReserved) {
   Begin();
   std::vector<space::Run> runs = FillUp();

@@ -202,8 +202,8 @@ void CrashChecker::CheckPoint(const Recording& recording, const CrashDisk& disk,
   }
 }
 
-const Outcome& CrashChecker::OutcomeOf(const Recording& recording, const DiskImage& image, const Hash128& hash,
-                                       uint64_t boot_id, const Expectation& expectation) {
+const Outcome& CrashChecker::OutcomeOf(const Recording& recording, const DiskImage& image, const Hash128& hash, uint64_t boot_id,
+                                       const Expectation& expectation) {
   auto known = outcomes_.find(hash);
   if (known != outcomes_.end()) {
     return known->second;
@@ -247,7 +247,8 @@ void CrashChecker::Judge(const Recording& recording, const Outcome& outcome, siz
   std::string problem = JudgeOutcome(outcome, recording.history, expectation);
   if (!problem.empty() && !done()) {
     failures_.push_back(absl::StrCat("scenario ", recording.name, ", seed ", recording.seed, ", checker seed ", options_.seed,
-                                     ", power cut after event ", event, " of ", recording.events.size(), ", ", how, ": ", problem));
+                                     ", power cut after event ", event, " of ", recording.events.size(), ", ", how, ": ",
+                                     problem));
   }
 }
 

@@ -1,9 +1,10 @@
 // Tries every point of a recorded run as the moment of a power cut: builds the disks that may be left (crash_disk.h), opens each
 // distinct one, and judges what it finds.
 //
-// For each disk: it opens (or is rightly absent, and can be created); holds one of the states allowed at that point; verifies; takes a
-// further commit under an id that was never used; shows that commit after reopening. Some disks are cut off again during this recovery and
-// first commit. Nothing here calls EXPECT: failures are returned, so that seeded bugs can be required to give some.
+// For each disk: it opens (or is rightly absent, and can be created); holds one of the states allowed at that point; verifies;
+// takes a further commit under an id that was never used; shows that commit after reopening. Some disks are cut off again during
+// this recovery and first commit. Nothing here calls EXPECT: failures are returned, so that seeded bugs can be required to give
+// some.
 #ifndef JOHNNY_TEST_SUPPORT_CRASH_CHECKER_H_
 #define JOHNNY_TEST_SUPPORT_CRASH_CHECKER_H_
 
@@ -19,25 +20,25 @@ namespace johnny::sim {
 
 struct CrashOptions {
   uint64_t seed = 1;
-  uint64_t states = 1000;       // distinct disks to check, about
+  uint64_t states = 1000;  // distinct disks to check, about
   VariantOptions variants;
-  bool again = true;            // crash a second time, during recovery, for some
-  size_t max_failures = 5;      // stop there
+  bool again = true;        // crash a second time, during recovery, for some
+  size_t max_failures = 5;  // stop there
 };
 
 // What came of opening one disk and writing to it; the same at whatever point of the run the disk is met.
 struct Outcome {
   bool present = true;
-  std::string problem;      // wrong at any point: does not open, does not verify, loses the new commit
-  Hash128 digest;           // as opened
-  uint64_t last_id = 0;     // johnny_env_info.last_txn_id as opened
-  uint64_t discarded = 0;   // johnny_env_info.discarded_txn_id
-  uint64_t next_id = 0;     // of the first transaction begun
-  Hash128 digest_after;     // after that one put the probe, and reopening
+  std::string problem;     // wrong at any point: does not open, does not verify, loses the new commit
+  Hash128 digest;          // as opened
+  uint64_t last_id = 0;    // johnny_env_info.last_txn_id as opened
+  uint64_t discarded = 0;  // johnny_env_info.discarded_txn_id
+  uint64_t next_id = 0;    // of the first transaction begun
+  Hash128 digest_after;    // after that one put the probe, and reopening
 };
 
-// Opens `image` on a system of its own. `events`, if not null, receives the log of the session up to the clean close, as a recording
-// whose commit 0 is the state found.
+// Opens `image` on a system of its own. `events`, if not null, receives the log of the session up to the clean close, as a
+// recording whose commit 0 is the state found.
 Outcome CheckDisk(const DiskImage& image, const johnny_options& options, uint64_t boot_id, std::vector<Event>* events);
 // "" or what is wrong with this outcome at a point of which `expectation` holds.
 std::string JudgeOutcome(const Outcome& outcome, const History& history, const Expectation& expectation);

@@ -1,7 +1,8 @@
 // Which disks a power cut may leave behind, worked out from the log of a SimSystem.
 //
 // Model
-//   1. What a file held at its last successful sync is on the disk. Each later write, cut into pieces of 4 KiB, may be there or not,
+//   1. What a file held at its last successful sync is on the disk. Each later write, cut into pieces of 4 KiB, may be there or
+//   not,
 //      independently of the others, or in part: sector by sector, or with a sector of garbage.
 //   2. A file's size is metadata: it may be there without the contents (zeros), and later contents without it (cut off).
 //   3. Names are on the disk after a sync of their directory; before it each change may be there or not.
@@ -32,8 +33,8 @@ struct Tear {
 // One of the possible disks.
 struct Variant {
   enum class Sizes { kNatural, kDurable, kFull };  // as the kept writes have it; as last synced; as last set
-  std::vector<bool> keep;  // for each pending change
-  int torn = -1;           // index of the change that is torn; it counts as kept
+  std::vector<bool> keep;                          // for each pending change
+  int torn = -1;                                   // index of the change that is torn; it counts as kept
   Tear tear;
   Sizes sizes = Sizes::kNatural;
 };
@@ -63,8 +64,8 @@ class CrashDisk {
     int file = -1;
     uint64_t offset = 0;  // kWrite
     std::string data;
-    uint64_t size = 0;    // kSetSize, kExtend
-    std::string name;     // kBind, kUnbind
+    uint64_t size = 0;  // kSetSize, kExtend
+    std::string name;   // kBind, kUnbind
     size_t event = 0;
     bool must = false;     // synced, but kept here because it follows a dropped one
     bool dropped = false;  // by a failed sync

@@ -1,4 +1,5 @@
-// Drives a database on a SimSystem through the C API, keeps what it should hold beside it, and marks each step in the system's log.
+// Drives a database on a SimSystem through the C API, keeps what it should hold beside it, and marks each step in the system's
+// log.
 #ifndef JOHNNY_TEST_SUPPORT_CRASH_SCRIPT_H_
 #define JOHNNY_TEST_SUPPORT_CRASH_SCRIPT_H_
 
@@ -56,7 +57,7 @@ class Script {
   // Each does nothing when the one before it left nothing to work on.
   void Open(uint32_t flags = 0);
   void Close();
-  void Kill();           // ends the process; Open() starts the next one
+  void Kill();  // ends the process; Open() starts the next one
   void Begin();
   void Put(const std::string& table, const std::string& key, const std::string& value);
   void Delete(const std::string& table, const std::string& key);
@@ -112,8 +113,8 @@ class Script {
   bool trouble_ = false;  // an error since the last Open
   int last_commit_code_ = 0;
 
-  DatabaseContents contents_;  // the newest commit's
-  DatabaseContents working_;   // the running transaction's
+  DatabaseContents contents_;                 // the newest commit's
+  DatabaseContents working_;                  // the running transaction's
   std::map<int, DatabaseContents> possible_;  // of the allowed commits
   History history_;
   Expectation expectation_{true};

@@ -15,7 +15,7 @@ namespace {
 constexpr uint64_t kBlock = FileImage::kBlock;
 
 const char* NameOf(Call call) {
-  static const char* const kNames[] = {"open", "link",  "unlink", "sync of the directory", "read", "write",
+  static const char* const kNames[] = {"open", "link", "unlink", "sync of the directory", "read", "write",
                                        "sync", "size", "resize", "preallocate",           "map",  "lock"};
   return kNames[static_cast<int>(call)];
 }

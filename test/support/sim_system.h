@@ -30,29 +30,36 @@ namespace johnny::sim {
 
 // What a test script says of its progress; `value` of Event is given in brackets.
 enum class MarkKind {
-  kIdHandedOut,      // [transaction id] of a write transaction that has begun
-  kCreateBegan,      // a call that may create the database has begun
-  kOpened,           // [commit index or -1] a writable open showed this state (-1: the empty database)
-  kCommitBegan,      // [commit index]
-  kCommitDurable,    // [commit index] acknowledged, and promised to survive a power cut
-  kCommitLazy,       // [commit index] acknowledged without that promise
-  kCommitFailed,     // [commit index] reported as not committed
-  kCommitUnknown,    // [commit index] reported as of unknown outcome
-  kSynced,           // everything acknowledged so far is promised to survive a power cut
+  kIdHandedOut,    // [transaction id] of a write transaction that has begun
+  kCreateBegan,    // a call that may create the database has begun
+  kOpened,         // [commit index or -1] a writable open showed this state (-1: the empty database)
+  kCommitBegan,    // [commit index]
+  kCommitDurable,  // [commit index] acknowledged, and promised to survive a power cut
+  kCommitLazy,     // [commit index] acknowledged without that promise
+  kCommitFailed,   // [commit index] reported as not committed
+  kCommitUnknown,  // [commit index] reported as of unknown outcome
+  kSynced,         // everything acknowledged so far is promised to survive a power cut
 };
 
 struct Event {
   enum class Kind {
-    kWrite, kResize, kPreallocate, kSync, kSyncDropped,  // of a file
-    kCreate, kLink, kUnlink, kSyncDirectory,             // of a directory
+    kWrite,
+    kResize,
+    kPreallocate,
+    kSync,
+    kSyncDropped,  // of a file
+    kCreate,
+    kLink,
+    kUnlink,
+    kSyncDirectory,  // of a directory
     kMark,
   };
   Kind kind;
   int file = -1;
   uint64_t offset = 0;
-  uint64_t size = 0;      // kResize, kPreallocate: the new size
-  std::string data;       // kWrite
-  std::string name;       // kCreate, kLink, kUnlink: the name that changes; kSyncDirectory: the directory with its '/'
+  uint64_t size = 0;  // kResize, kPreallocate: the new size
+  std::string data;   // kWrite
+  std::string name;   // kCreate, kLink, kUnlink: the name that changes; kSyncDirectory: the directory with its '/'
   MarkKind mark{};
   int64_t value = 0;
 };
@@ -61,13 +68,13 @@ enum class Call { kOpen, kLink, kUnlink, kSyncDirectory, kRead, kWrite, kSync, k
 
 // What is to fail, counted from SetFault() on.
 struct Fault {
-  std::optional<Call> call;     // only calls of this kind count and fail; nothing: all do
-  uint64_t skip = 0;            // so many succeed first
-  bool for_ever = false;        // all later ones fail too
+  std::optional<Call> call;  // only calls of this kind count and fail; nothing: all do
+  uint64_t skip = 0;         // so many succeed first
+  bool for_ever = false;     // all later ones fail too
   Code code = Code::kIoError;
-  bool drops = true;            // a failing sync drops what it should have made durable, and later syncs believe it durable
-  bool partial = false;         // a failing write has written its first half
-  bool kills = false;           // not an error: the process dies there (see Kill)
+  bool drops = true;     // a failing sync drops what it should have made durable, and later syncs believe it durable
+  bool partial = false;  // a failing write has written its first half
+  bool kills = false;    // not an error: the process dies there (see Kill)
 };
 
 class SimSystem : public os::System {
@@ -102,8 +109,8 @@ class SimSystem : public os::System {
   uint64_t faults_fired() const { return faults_fired_; }
   uint64_t calls() const { return calls_; }  // so far, of all kinds
   uint64_t calls(Call call) const { return calls_by_kind_[static_cast<int>(call)]; }
-  // Ends the process: every call fails without effect, so that its handles can be closed, until Revive() starts the next one. Files
-  // that are open stay dead, their locks are gone.
+  // Ends the process: every call fails without effect, so that its handles can be closed, until Revive() starts the next one.
+  // Files that are open stay dead, their locks are gone.
   void Kill();
   void Revive() { dead_ = false; }
   // Blocks of all files together may not take more than so many bytes; 0: no limit.
