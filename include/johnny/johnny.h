@@ -107,7 +107,8 @@ enum johnny_durability {
   JOHNNY_SINGLE_SYNC = 2,        /* Pages and master page written, one sync. Survives a power cut too; the next open after
                                     one verifies the last commit's pages before it counts. */
   JOHNNY_LAZY = 3                /* No sync. A power cut takes the database back to a commit no older than the last sync,
-                                    whole. A killed process loses nothing. johnny_sync() makes it durable. */
+                                    whole. A killed process loses nothing. johnny_sync() makes it durable, and
+                                    so does a background sync: johnny_options.sync_interval_ms. */
 };
 
 /* johnny_options.flags */
@@ -119,17 +120,19 @@ enum johnny_open_flag {
 
 typedef struct johnny_options {
   size_t struct_size;
-  uint32_t flags;         /* enum johnny_open_flag, ORed; default 0 */
-  uint32_t mode;          /* permissions of a created file, less the umask; default 0644 */
-  uint32_t page_size;     /* of a created file: 4096, 8192, 16384 or 32768; default 4096. Ignored for an existing one. */
-  uint32_t durability;    /* enum johnny_durability; default JOHNNY_TWO_PHASE */
-  uint64_t memory_budget; /* bytes of changed pages a write transaction keeps in memory before it writes some to the file
-                             early; default 256 MiB, at least 64 pages */
-  uint32_t max_readers;   /* concurrent read transactions; default 4096 */
-  uint32_t slack_percent; /* free pages kept, relative to used ones, before scattered free pages are used up; default 30 */
-  uint64_t address_space; /* bytes of address space to reserve, and so the most the file can grow to while open; default
-                             1 TiB, or what the system allows */
-  uint64_t size_limit;    /* the file never grows past this many bytes; 0 (default) means no limit */
+  uint32_t flags;            /* enum johnny_open_flag, ORed; default 0 */
+  uint32_t mode;             /* permissions of a created file, less the umask; default 0644 */
+  uint32_t page_size;        /* of a created file: 4096, 8192, 16384 or 32768; default 4096. Ignored for an existing one. */
+  uint32_t durability;       /* enum johnny_durability; default JOHNNY_TWO_PHASE */
+  uint64_t memory_budget;    /* bytes of changed pages a write transaction keeps in memory before it writes some to the file
+                                early; default 256 MiB, at least 64 pages */
+  uint32_t max_readers;      /* concurrent read transactions; default 4096 */
+  uint32_t slack_percent;    /* free pages kept, relative to used ones, before scattered free pages are used up; default 30 */
+  uint64_t address_space;    /* bytes of address space to reserve, and so the most the file can grow to while open; default
+                                1 TiB, or what the system allows */
+  uint64_t size_limit;       /* the file never grows past this many bytes; 0 (default) means no limit */
+  uint32_t sync_interval_ms; /* lazy commits are made durable in the background about so often, in milliseconds, by a thread that
+                                begins with the first of them; default 1000; 0: only by johnny_sync and johnny_close */
 } johnny_options;
 
 /* Sets every field to its default. */

@@ -73,6 +73,7 @@ int ReadOptions(const johnny_options* given, env::OpenOptions* options) {
   options->database.max_readers = full.max_readers;
   options->database.slack_percent = full.slack_percent;
   options->database.size_limit = full.size_limit;
+  options->database.sync_interval_ms = full.sync_interval_ms;
   return JOHNNY_OK;
 }
 
@@ -172,6 +173,7 @@ void johnny_options_init(johnny_options* options) {
   options->max_readers = 4096;
   options->slack_percent = 30;
   options->address_space = uint64_t{1} << 40;
+  options->sync_interval_ms = 1000;
 }
 
 int johnny_open(const char* path, const johnny_options* options, johnny_env** env) {

@@ -29,6 +29,9 @@ class Committer {
   tree::WriteContext Context() { return txn_.Context(); }
 
   absl::Status Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
+    if (durability_ != Durability::kLazy) {
+      db_.AwaitBulkSync();
+    }
     if (db_.writes_refused.load(std::memory_order_relaxed)) {
       return MakeStatus(Code::kWritesRefused, "a sync failed meanwhile; reopen the environment");
     }
@@ -181,6 +184,9 @@ absl::Status Txn::Commit(Durability durability) {
   }
   absl::Status status = Committer(this, durability).Run();
   if (status.ok()) {
+    if (durability == Durability::kLazy) {
+      db_->SyncInBackground();
+    }
     End();
   } else {
     Abort();

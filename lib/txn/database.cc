@@ -57,7 +57,7 @@ absl::StatusOr<Table*> Database::InternTable(const std::string& name, const void
 TxnId Database::IdWindow() const { return options.durability == Durability::kLazy ? kLazyIdWindow : kIdWindow; }
 
 std::vector<TxnId> Database::Pinned() const {
-  std::vector<TxnId> pinned = {board.newest(), durable_txn.load(std::memory_order_relaxed)};
+  std::vector<TxnId> pinned = {board.newest(), durable_txn.load(std::memory_order_acquire)};
   board.AppendPinned(&pinned);
   std::sort(pinned.begin(), pinned.end());
   pinned.erase(std::unique(pinned.begin(), pinned.end()), pinned.end());
@@ -92,9 +92,10 @@ absl::Status Database::SyncOrRefuse() {
   if (!status.ok() && IsSeeded(SeededBug::kRetriedSync)) {
     status = file->SyncData();
   }
-  if (status.ok()) {
-    return status;
-  }
+  return status.ok() ? status : RefuseWrites(std::move(status));
+}
+
+absl::Status Database::RefuseWrites(absl::Status failed_sync) {
   writes_refused.store(true, std::memory_order_relaxed);
   // Other processes of this boot would see in the page cache what the disk never got. The mark tells them where to stop; that
   // it may not reach the disk does not matter, for after a restart the disk is the truth.
@@ -103,7 +104,7 @@ absl::Status Database::SyncOrRefuse() {
                          mark.data());
   Slice piece = MakeSlice(mark.data(), mark.size());
   file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)).IgnoreError();
-  return status;
+  return failed_sync;
 }
 
 absl::Status Database::WriteMaster(const format::MasterPage& master, int slot) {
@@ -114,9 +115,36 @@ absl::Status Database::WriteMaster(const format::MasterPage& master, int slot) {
   return file->WriteAt(format::kMasterSlotOffset[slot], absl::MakeConstSpan(&piece, 1));
 }
 
+void Database::AwaitBulkSync() {
+  std::unique_lock<std::mutex> lock(publish.native(), std::adopt_lock);
+  bulk_sync_ended.wait(lock, [this] { return !bulk_sync; });
+  lock.release();
+}
+
 absl::Status Database::Sync() {
+  TxnId newest = 0;
+  {
+    MutexLock lock(&publish);
+    AwaitBulkSync();
+    newest = newest_master.txn;
+    if (writes_refused.load(std::memory_order_relaxed) || durable_txn.load(std::memory_order_relaxed) == newest) {
+      return SyncLocked();
+    }
+    bulk_sync = true;
+  }
+  system->YieldPoint("bulk sync");
+  absl::Status status = file->SyncData();
   MutexLock lock(&publish);
-  return SyncLocked();
+  bulk_sync = false;
+  bulk_sync_ended.notify_all();
+  if (!status.ok()) {
+    return RefuseWrites(std::move(status));
+  }
+  if (newest_master.txn == newest) {
+    MadeDurable();
+    return absl::OkStatus();
+  }
+  return SyncLocked();  // commits went on meanwhile and have overwritten the master page; this time little is left to write
 }
 
 absl::Status Database::SyncLocked() {
@@ -127,11 +155,21 @@ absl::Status Database::SyncLocked() {
     return absl::OkStatus();
   }
   JOHNNY_RETURN_IF_ERROR(SyncOrRefuse());
-  durable_txn.store(newest_master.txn, std::memory_order_relaxed);
+  MadeDurable();
+  return absl::OkStatus();
+}
+
+void Database::MadeDurable() {
+  durable_txn.store(newest_master.txn, std::memory_order_release);
   durable_slot = newest_slot;
   id_ceiling = newest_master.id_ceiling;
   on_disk_clean = false;
-  return absl::OkStatus();
+}
+
+void Database::SyncInBackground() {
+  if (options.sync_interval_ms != 0) {
+    background.Start(std::chrono::milliseconds(options.sync_interval_ms), [this] { Sync().IgnoreError(); });
+  }
 }
 
 absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {
@@ -155,6 +193,7 @@ absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {
 }
 
 absl::Status Database::MarkClean() {
+  background.Stop();
   MutexLock lock(&publish);
   if (writes_refused.load(std::memory_order_relaxed) ||
       (on_disk_clean && durable_txn.load(std::memory_order_relaxed) == newest_master.txn)) {
@@ -166,6 +205,7 @@ absl::Status Database::MarkClean() {
 absl::StatusOr<TxnId> Database::NextId() {
   MutexLock lock(&publish);
   if (last_id >= id_ceiling) {
+    AwaitBulkSync();
     JOHNNY_RETURN_IF_ERROR(SyncLocked());
   }
   if (last_id >= id_ceiling) {

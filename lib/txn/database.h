@@ -23,6 +23,7 @@
 #include "pager/view.h"
 #include "readers/snapshots.h"
 #include "space/free_space.h"
+#include "txn/background_sync.h"
 
 namespace johnny::txn {
 
@@ -34,7 +35,8 @@ struct DatabaseOptions {
   uint64_t memory_budget = uint64_t{256} << 20;
   uint32_t max_readers = 4096;
   uint32_t slack_percent = 30;
-  uint64_t size_limit = 0;  // bytes; 0: none
+  uint64_t size_limit = 0;        // bytes; 0: none
+  uint32_t sync_interval_ms = 0;  // between background syncs of lazy commits; 0: none
 };
 
 // A first-come-first-served lock that may be released by another thread than took it. Thread-safe.
@@ -83,7 +85,11 @@ struct Database {
   int newest_slot = 0;
   int durable_slot = 0;
   bool on_disk_clean = false;  // the durable master has the clean flag
-  TxnId id_ceiling = 0;        // of the newest durable master
+  // A sync is running without `publish`, so that lazy commits need not wait for it. It may take the report of a failed write away
+  // from any other, so nothing that syncs may begin before it has ended.
+  bool bulk_sync = false;
+  std::condition_variable bulk_sync_ended;
+  TxnId id_ceiling = 0;  // of the newest durable master
 
   // ---- Readable by anyone ----
   std::atomic<TxnId> durable_txn{0};
@@ -99,12 +105,17 @@ struct Database {
   absl::flat_hash_map<std::string, uint32_t> table_index ABSL_GUARDED_BY(tables_mutex);
   std::deque<Table> tables ABSL_GUARDED_BY(tables_mutex);
 
+  // Last, so that its thread has ended before anything that it uses goes.
+  BackgroundSync background;
+
   uint32_t page_size() const { return store->page_size(); }
   // The handle for `name`, made if need be. kTablesFull.
   absl::StatusOr<Table*> InternTable(const std::string& name, const void* env);
 
   // Makes every commit so far durable, whoever is writing. kWritesRefused, kIoError.
   absl::Status Sync();
+  // After a lazy commit.
+  void SyncInBackground();
 
   // ---- For the holder of the writer lock ----
   // Loads the free log unless it is loaded.
@@ -116,7 +127,11 @@ struct Database {
   void NoteFreeSpace();
 
   // ---- For the holder of `publish` ----
+  // Before anything that syncs; `publish` is released while it waits.
+  void AwaitBulkSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  absl::Status RefuseWrites(absl::Status failed_sync) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  void MadeDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // Writes the newest snapshot's master page once more, durable, with `id_ceiling` and flags, into the slot that is not durable.
   absl::Status RewriteMaster(TxnId ceiling, uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // Syncs; on failure refuses further writes and leaves the mark of a failed sync.

@@ -1,8 +1,13 @@
 // Commits of each durability, sync, and what is there after reopening. (Power cuts are simulated elsewhere.)
+#include <chrono>
+#include <thread>
+
 #include "support/test_db.h"
 
 namespace johnny::test {
 namespace {
+
+class LazyTest : public DbTest {};  // whose default is lazy
 
 class DurabilityTest : public DbTest, public testing::WithParamInterface<uint32_t> {
  protected:
@@ -67,6 +72,28 @@ TEST_P(DurabilityTest, ACommitMayChooseItsOwn) {
   Reopen();
   EXPECT_EQ(Txn(env_, JOHNNY_READ).All().size(), i);
   EXPECT_EQ(env_.Info().discarded_txn_id, 0u);
+}
+
+// Waits as long as it takes; a suite that hangs here shows that nobody syncs.
+TEST_F(LazyTest, TheBackgroundSyncMakesCommitsDurable) {
+  options_.sync_interval_ms = 2;
+  Reopen();
+  for (uint64_t i = 0; i < 20; ++i) {
+    Fill(i, i + 1);
+    while (env_.Info().durable_txn_id < env_.Info().last_txn_id) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  EXPECT_TRUE(env_.VerifyClean());
+}
+
+TEST_F(LazyTest, ClosingEndsTheBackgroundSync) {
+  options_.sync_interval_ms = 1;
+  for (uint64_t i = 0; i < 50; ++i) {
+    Reopen();
+    Fill(i, i + 1);
+  }
+  EXPECT_EQ(Txn(env_, JOHNNY_READ).All().size(), 50u);
 }
 
 TEST_P(DurabilityTest, SyncBesideAWriteTransactionDoesNotCommitIt) {

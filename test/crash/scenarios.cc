@@ -80,6 +80,23 @@ void Lazy(Script* script) {
   script->CheckNow();
 }
 
+// Commits go on while a sync is under way: what it makes durable may have been overwritten meanwhile.
+void CommitsDuringSync(Script* script) {
+  script->Open(JOHNNY_CREATE);
+  Fill(script, 60, 150);
+  script->system()->set_yield_hook([script](const char* where) {
+    if (std::string(where) == "bulk sync") {
+      CommitSome(script, static_cast<int>(script->Below(3)), 80, 250);
+    }
+  });
+  for (int i = 0; i < 6; ++i) {
+    CommitSome(script, 1 + static_cast<int>(script->Below(3)), 80, 250);
+    script->Sync();
+  }
+  script->system()->set_yield_hook(nullptr);
+  script->CheckNow();
+}
+
 void MixedDurability(Script* script) {
   script->Open(JOHNNY_CREATE);
   Fill(script, 40, 150);
@@ -271,6 +288,7 @@ const std::vector<Scenario>& Scenarios() {
       {"two_phase", 0.09, JOHNNY_TWO_PHASE, Commits},
       {"single_sync", 0.09, JOHNNY_SINGLE_SYNC, Commits},
       {"lazy", 0.09, JOHNNY_LAZY, Lazy},
+      {"lazy_commits_during_sync", 0.05, JOHNNY_LAZY, CommitsDuringSync},
       {"mixed_durability", 0.09, JOHNNY_TWO_PHASE, MixedDurability},
       {"mixed_durability_lazy", 0.04, JOHNNY_LAZY, MixedDurability},
       {"growth", 0.05, JOHNNY_TWO_PHASE, Growth},

@@ -15,6 +15,7 @@ johnny_options SmallOptions(uint32_t durability) {
   options.max_readers = 16;
   options.address_space = SimSystem::kReserve;
   options.memory_budget = 4 << 20;
+  options.sync_interval_ms = 0;  // or recordings would not repeat
   return options;
 }
 

@@ -1,0 +1,40 @@
+#include "txn/background_sync.h"
+
+#include <system_error>
+#include <utility>
+
+namespace johnny::txn {
+
+void BackgroundSync::Start(std::chrono::milliseconds interval, std::function<void()> sync) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (started_) {
+    return;
+  }
+  started_ = true;
+  try {
+    thread_ = std::thread([this, interval, sync = std::move(sync)] { Run(interval, sync); });
+  } catch (const std::system_error&) {
+  }
+}
+
+void BackgroundSync::Run(std::chrono::milliseconds interval, const std::function<void()>& sync) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!changed_.wait_for(lock, interval, [this] { return stopping_; })) {
+    lock.unlock();
+    sync();
+    lock.lock();
+  }
+}
+
+void BackgroundSync::Stop() {
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+}  // namespace johnny::txn
