@@ -313,18 +313,20 @@ absl::StatusOr<PageNumber> FreeSpace::AllocateRun(uint64_t pages) {
   return run->first;
 }
 
-void FreeSpace::Free(PageNumber first, uint64_t pages, TxnId birth) {
-  if (birth == txn_) {
-    bool own = taken_.Remove({first, pages});
-    JOHNNY_CHECK(own);
+absl::Status FreeSpace::Free(PageNumber first, uint64_t pages, TxnId birth) {
+  if (birth == txn_ && taken_.Remove({first, pages})) {
     AddFree({first, pages});
-    return;
+    return absl::OkStatus();
+  }
+  if (birth >= txn_ || first + pages > old_page_count_) {
+    return CorruptPage(first, absl::StrCat("a page in use says that transaction ", birth, " wrote it"));
   }
   freed_.push_back({{first, pages}, birth, txn_});
   freed_pages_ += pages;
   if (IsSeeded(SeededBug::kPageFreedTwice) && freed_.size() == 3) {
     freed_.push_back({{first, pages}, birth, txn_});
   }
+  return absl::OkStatus();
 }
 
 void FreeSpace::Rollback() {

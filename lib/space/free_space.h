@@ -61,10 +61,12 @@ class FreeSpace {
   absl::Status Allocate(uint64_t pages, Use use, std::vector<Run>* runs);
   // One contiguous run, not reserved before.
   absl::StatusOr<PageNumber> AllocateRun(uint64_t pages);
-  // Gives up pages: those of this transaction are reusable at once, others when it has committed and nobody sees them.
-  void Free(PageNumber first, uint64_t pages, TxnId birth);
+  // Gives up pages: those of this transaction are reusable at once, others when it has committed and nobody sees them. kCorrupt
+  // when they cannot be what a sound file refers to; what only shows in comparison with all others is found by Seal().
+  absl::Status Free(PageNumber first, uint64_t pages, TxnId birth);
 
-  // Seals the transaction's changes into free-log pages. Nothing may be taken or freed afterwards.
+  // Seals the transaction's changes into free-log pages. Nothing may be taken or freed afterwards. kCorrupt when pages were freed
+  // that are free already.
   absl::StatusOr<SealedLog> Seal();
   void Commit();    // the sealed state is the newest snapshot's
   void Rollback();  // as it was at Begin()
@@ -105,11 +107,12 @@ class FreeSpace {
   absl::Status TakeLogPages(size_t count, std::vector<PageNumber>* pages);
 
   struct NewSegment;
-  std::vector<NewSegment> ChooseSegments();
+  absl::Status CheckFreed();
+  absl::StatusOr<std::vector<NewSegment>> ChooseSegments();
   bool HasRoomToCondense(const std::vector<size_t>& indexes);
   PageNumber SegmentEnd(size_t index) const;
   std::vector<PendingRun> StateOf(PageNumber start, PageNumber end) const;
-  void DropObsoleteRecords(TxnId oldest_needed);
+  absl::Status DropObsoleteRecords(TxnId oldest_needed);
   LogRecord MakeRecord(const std::vector<NewSegment>& fresh) const;
   uint64_t CountLogPages() const;
 

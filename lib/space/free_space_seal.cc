@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/seeded_bug.h"
 #include "base/status.h"
 #include "space/free_space.h"
 
@@ -100,8 +101,29 @@ PageNumber FreeSpace::SegmentEnd(size_t index) const {
   return index + 1 < segments_.size() ? segments_[index + 1].start : format::kMaxPageNumber;
 }
 
+// A page that is freed twice, or is free already, was referred to twice: the file is damaged, and to go on would spread it.
+absl::Status FreeSpace::CheckFreed() {
+  std::sort(freed_.begin(), freed_.end(), [](const auto& a, const auto& b) { return a.run.first < b.run.first; });
+  PageNumber end = 0;
+  for (const PendingRun& freed : freed_) {
+    const Run& run = freed.run;
+    auto overlaps = [&run](const RunSet& set) {
+      auto next = set.FirstEndingAfter(run.first);
+      return next && next->first < run.end();
+    };
+    auto pending = pending_by_place_.lower_bound(run.end());
+    bool is_pending = pending != pending_by_place_.begin() && std::prev(pending)->second.run.end() > run.first;
+    bool twice = (run.first < end && !IsSeeded(SeededBug::kPageFreedTwice)) || is_pending;
+    if (twice || overlaps(data_) || overlaps(meta_) || overlaps(taken_)) {
+      return CorruptPage(run.first, "in use and free at the same time");
+    }
+    end = run.end();
+  }
+  return absl::OkStatus();
+}
+
 // Picks the segments to rewrite and frees their old pages.
-std::vector<FreeSpace::NewSegment> FreeSpace::ChooseSegments() {
+absl::StatusOr<std::vector<FreeSpace::NewSegment>> FreeSpace::ChooseSegments() {
   uint64_t record_pages = 0;
   for (const auto& record : records_) {
     record_pages += record.pages.size();
@@ -134,7 +156,7 @@ std::vector<FreeSpace::NewSegment> FreeSpace::ChooseSegments() {
     const SegmentRef& old = segments_[index];
     PageNumber end = SegmentEnd(index);
     for (PageNumber page : old.pages) {
-      Free(page, 1, old.as_of);
+      JOHNNY_RETURN_IF_ERROR(Free(page, 1, old.as_of));
     }
     PageNumber middle = end;
     bool split = old.pages.size() >= kSplitSegmentPages && total < kMaxSegments;
@@ -153,15 +175,16 @@ std::vector<FreeSpace::NewSegment> FreeSpace::ChooseSegments() {
 }
 
 // Frees the pages of records that no segment needs any more once `oldest_needed` is the oldest as_of.
-void FreeSpace::DropObsoleteRecords(TxnId oldest_needed) {
+absl::Status FreeSpace::DropObsoleteRecords(TxnId oldest_needed) {
   for (const auto& record : records_) {
     if (record.txn > oldest_needed) {
       break;
     }
     for (PageNumber page : record.pages) {
-      Free(page, 1, record.txn);
+      JOHNNY_RETURN_IF_ERROR(Free(page, 1, record.txn));
     }
   }
+  return absl::OkStatus();
 }
 
 LogRecord FreeSpace::MakeRecord(const std::vector<NewSegment>& fresh) const {
@@ -210,13 +233,14 @@ absl::Status FreeSpace::TakeLogPages(size_t count, std::vector<PageNumber>* page
 }
 
 absl::StatusOr<SealedLog> FreeSpace::Seal() {
-  std::vector<NewSegment> fresh = ChooseSegments();
+  JOHNNY_ASSIGN_OR_RETURN(std::vector<NewSegment> fresh, ChooseSegments());
   TxnId oldest_needed = fresh.empty() && segments_.empty() ? 0 : txn_;
   for (size_t i = 0; i < segments_.size(); ++i) {
     bool replaced = std::any_of(fresh.begin(), fresh.end(), [i](const NewSegment& f) { return f.replaces == i; });
     oldest_needed = std::min(oldest_needed, replaced ? txn_ : segments_[i].as_of);
   }
-  DropObsoleteRecords(oldest_needed);
+  JOHNNY_RETURN_IF_ERROR(DropObsoleteRecords(oldest_needed));
+  JOHNNY_RETURN_IF_ERROR(CheckFreed());
 
   // What is encoded lists the pages it is written to, so take pages until everything fits.
   std::vector<PageNumber> record_pages;

@@ -83,7 +83,7 @@ absl::Status TreeWriter::DirtyPath() {
       const Byte* old = Page(level);
       Byte* copy = context_->frames->At(frame);
       std::memcpy(copy, old, page_size());
-      context_->space->Free(Header(old)->page(), 1, Header(old)->birth);
+      JOHNNY_RETURN_IF_ERROR(context_->space->Free(Header(old)->page(), 1, Header(old)->birth));
       ChildRef* root = &record_->root;
       if (level == path_.top) {
         *root = {kFrameBit | frame, 0, root->entries};
@@ -114,7 +114,7 @@ absl::StatusOr<Byte*> TreeWriter::DirtySibling(uint32_t index) {
   }
   JOHNNY_ASSIGN_OR_RETURN(uint32_t frame, NewFrame());
   std::memcpy(context_->frames->At(frame), page, page_size());
-  context_->space->Free(ref.page, 1, Header(page)->birth);
+  JOHNNY_RETURN_IF_ERROR(context_->space->Free(ref.page, 1, Header(page)->birth));
   node::SetChild(parent, index, {kFrameBit | frame, 0, ref.entries});
   return context_->frames->At(frame);
 }
@@ -124,10 +124,9 @@ absl::Status TreeWriter::FreePage(const ChildRef& ref, const Byte* page) {
   if (pager::IsFrame(ref)) {
     context_->frames->Free(pager::FrameIndex(ref));
     context_->space->Unreserve(1);
-  } else {
-    context_->space->Free(ref.page, 1, Header(page)->birth);
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return context_->space->Free(ref.page, 1, Header(page)->birth);
 }
 
 absl::Status TreeWriter::FreeExtent(const LeafValue& value) {
@@ -137,7 +136,7 @@ absl::Status TreeWriter::FreeExtent(const LeafValue& value) {
   format::ExtentRef extent = format::LoadExtentRef(value.bytes.data());
   JOHNNY_RETURN_IF_ERROR(pager::CheckExtentBounds(*context_->view, extent));
   uint64_t pages = format::ExtentPages(extent.length, page_size());
-  context_->space->Free(extent.first, pages, extent.birth);
+  JOHNNY_RETURN_IF_ERROR(context_->space->Free(extent.first, pages, extent.birth));
   record_->extent_pages -= std::min(record_->extent_pages, pages);
   record_->large_values -= std::min<uint64_t>(record_->large_values, 1);
   return absl::OkStatus();
@@ -156,7 +155,7 @@ absl::Status TreeWriter::StoreValue(Slice key, Slice value, std::string* referen
   context_->view->set_page_count(context_->space->page_count());
   auto extent = pager::WriteExtent(context_->file, *context_->view->store(), first, context_->txn, value);
   if (!extent.ok()) {
-    context_->space->Free(first, pages, context_->txn);
+    JOHNNY_RETURN_IF_ERROR(context_->space->Free(first, pages, context_->txn));
     return extent.status();
   }
   reference->resize(format::kExtentRefSize);

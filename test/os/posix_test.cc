@@ -247,6 +247,19 @@ TEST_F(PosixTest, FilesAreNotInheritedByPrograms) {
   EXPECT_EQ(found, 1);
 }
 
+TEST_F(PosixTest, AForkedChildHasItsOwnIds) {
+  EXPECT_EQ(system_->ProcessId(), static_cast<uint64_t>(getpid()));
+  pid_t child = ::fork();
+  if (child == 0) {
+    bool own =
+        system_->ProcessId() == static_cast<uint64_t>(::getpid()) && system_->ThreadId() == static_cast<uint64_t>(::gettid());
+    ::_exit(own ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
 TEST_F(PosixTest, IdentityAndTime) {
   EXPECT_NE(system_->BootId(), 0u);
   EXPECT_EQ(system_->BootId(), system_->BootId());

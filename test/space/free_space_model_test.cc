@@ -115,7 +115,7 @@ class Account {
     for (size_t n = random_() % 50; n > 0 && !used_.empty(); --n) {
       auto at = used_.lower_bound(random_() % file_.space().page_count());
       at = at == used_.end() ? used_.begin() : at;
-      file_.space().Free(at->first, 1, at->second);
+      EXPECT_TRUE(file_.space().Free(at->first, 1, at->second).ok());
       if (at->second != txn) {
         freed->push_back(*at);
       }

@@ -11,7 +11,7 @@ namespace {
 
 void FreeAll(SpaceFile* file, const std::vector<PageNumber>& pages, TxnId birth) {
   for (PageNumber page : pages) {
-    file->space().Free(page, 1, birth);
+    EXPECT_TRUE(file->space().Free(page, 1, birth).ok());
   }
 }
 
@@ -37,6 +37,38 @@ TEST(FreeSpaceTest, AFreedPageIsPendingUntilItsCommitAndThenUntilNobodySeesIt) {
   file.readers().clear();
   file.space().ReleasePending();
   EXPECT_EQ(file.space().pending_pages(), 0u);
+}
+
+// What a damaged file makes trees do: each would hand a page to two owners.
+TEST(FreeSpaceTest, PagesThatCannotBeInUseAreNotFreed) {
+  SpaceFile file;
+  TxnId born = file.Begin();
+  std::vector<PageNumber> pages = file.Take(5);
+  file.Commit();
+  file.Begin();
+  FreeAll(&file, {pages[4]}, born);
+  file.Commit();  // pending, then
+
+  TxnId txn = file.Begin();
+  PageNumber end = file.space().page_count();
+  EXPECT_EQ(CodeOf(file.space().Free(pages[0], 1, txn)), Code::kCorrupt) << "not taken by this transaction";
+  EXPECT_EQ(CodeOf(file.space().Free(pages[0], 1, txn + 1)), Code::kCorrupt);
+  EXPECT_EQ(CodeOf(file.space().Free(end, 1, born)), Code::kCorrupt);
+  EXPECT_EQ(CodeOf(file.space().Free(end - 1, 2, born)), Code::kCorrupt);
+  std::vector<std::vector<PageNumber>> cases = {
+      {pages[0], pages[1], pages[0]},           // twice
+      {pages[4]},                               // pending already
+      {file.space().FreeRuns().front().first},  // free already
+      {pages[0], file.space().FreeRuns().back().end() - 1},
+  };
+  for (const std::vector<PageNumber>& freed : cases) {
+    FreeAll(&file, freed, born);
+    EXPECT_EQ(CodeOf(file.space().Seal().status()), Code::kCorrupt) << testing::PrintToString(freed);
+    file.space().Rollback();
+  }
+  FreeAll(&file, {pages[0], pages[1]}, born);
+  EXPECT_TRUE(file.space().Seal().ok());
+  file.space().Rollback();
 }
 
 // birth <= s < death, for every place of the pinned snapshots beside the interval.
@@ -125,7 +157,7 @@ TEST(FreeSpaceTest, RunsAreContiguousAndNotPromisedToFrames) {
   }
   file.Commit();
   file.Begin();
-  file.space().Free(*first + 100, 200, txn);
+  EXPECT_TRUE(file.space().Free(*first + 100, 200, txn).ok());
   file.Commit();
   file.Begin();
   file.Commit();
@@ -259,7 +291,7 @@ TEST(FreeSpaceTest, TheLogIsCondensedInSegmentsAndStaysSmall) {
   file.Commit();
   file.Begin();
   for (size_t i = 0; i < pages.size(); i += 2) {  // as scattered as can be
-    file.space().Free(pages[i], 1, born);
+    EXPECT_TRUE(file.space().Free(pages[i], 1, born).ok());
   }
   file.Commit();
   size_t most_segments = 0;

@@ -93,7 +93,7 @@ TEST_F(LogRoomTest, CondensingScatteredPendingPagesHasItsRoomReserved) {
     for (PageNumber page = run.first; page < run.end(); page += 2) {
       ASSERT_TRUE(space_.Reserve(1, true).ok());
       space_.Unreserve(1);
-      space_.Free(page, 1, born);
+      EXPECT_TRUE(space_.Free(page, 1, born).ok());
     }
   }
   Commit();
