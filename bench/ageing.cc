@@ -1,8 +1,8 @@
 // The file's size while it is overwritten at random, with and without a reader held on the first snapshot.
 //
-//   ageing ENGINE ENTRIES OVERWRITES_PER_RUN RUNS held|free DIRECTORY
+//   bench_ageing ENGINE ENTRIES OVERWRITES_PER_RUN RUNS held|free lazy|durable DIRECTORY
 //
-// prints a line per run: run, file bytes. Transactions of 100, lazy.
+// prints a line per run: run, file bytes. Transactions of 100; durable: one sync each, since it is the sizes that count here.
 #include <sys/stat.h>
 
 #include <cstdio>
@@ -15,7 +15,7 @@
 namespace bench {
 
 void Die(const char* what, const char* why) {
-  std::fprintf(stderr, "ageing: %s: %s\n", what, why);
+  std::fprintf(stderr, "bench_ageing: %s: %s\n", what, why);
   std::exit(1);
 }
 
@@ -60,20 +60,22 @@ long long Size(const std::string& file) {
 }
 
 int Main(int argc, char** argv) {
-  if (argc != 7) {
-    Die("usage", "ageing johnny|lmdb ENTRIES OVERWRITES_PER_RUN RUNS held|free DIRECTORY");
+  if (argc != 8) {
+    Die("usage", "bench_ageing johnny|lmdb ENTRIES OVERWRITES_PER_RUN RUNS held|free lazy|durable DIRECTORY");
   }
   std::unique_ptr<Engine> engine = std::strcmp(argv[1], "johnny") == 0 ? MakeJohnny() : MakeLmdb(false);
   uint64_t entries = std::strtoull(argv[2], nullptr, 10);
   uint64_t per_run = std::strtoull(argv[3], nullptr, 10);
   long runs = std::strtol(argv[4], nullptr, 10);
   bool held = std::strcmp(argv[5], "held") == 0;
-  std::string file = engine->DataFile(argv[6]);
-  engine->Open(argv[6], Sync::kLazy);
+  Sync sync = std::strcmp(argv[6], "durable") == 0 ? Sync::kSingleSync : Sync::kLazy;
+  std::string directory = argv[7];
+  std::string file = engine->DataFile(directory);
+  engine->Open(directory, Sync::kLazy);
   Ager ager(engine.get(), entries);
   ager.Overwrite(entries, /*in_order=*/true);
   engine->Close();
-  engine->Open(argv[6], Sync::kLazy);
+  engine->Open(directory, sync);
   std::printf("0 %lld\n", Size(file));
   if (held) {
     engine->BeginRead(0);

@@ -1,7 +1,7 @@
 // One cell of the comparison: one engine, one workload, one process. compare.py runs the cells, engines alternating, and makes
 // tables.
 //
-//   compare ENGINE WORK ENTRIES DIRECTORY
+//   bench_compare ENGINE WORK ENTRIES DIRECTORY
 //
 // prints `operations seconds file_bytes`. Data set i100: 8-byte big-endian integers, 100-byte values; fixed seeds.
 #include <sys/stat.h>
@@ -19,7 +19,7 @@
 namespace bench {
 
 void Die(const char* what, const char* why) {
-  std::fprintf(stderr, "compare: %s: %s\n", what, why);
+  std::fprintf(stderr, "bench_compare: %s: %s\n", what, why);
   std::exit(1);
 }
 
@@ -174,7 +174,7 @@ uint64_t Run(const std::string& work, Engine* engine, uint64_t entries) {
 
 int Main(int argc, char** argv) {
   if (argc != 5) {
-    Die("usage", "compare johnny|lmdb|lmdb-writemap WORK ENTRIES DIRECTORY");
+    Die("usage", "bench_compare johnny|lmdb|lmdb-writemap WORK ENTRIES DIRECTORY");
   }
   std::string name = argv[1], work = argv[2], directory = argv[4];
   uint64_t entries = std::strtoull(argv[3], nullptr, 10);

@@ -200,8 +200,9 @@ bool FreeSpace::TryExtend(uint64_t pages) {
 
 // Whether the file should rather grow than have its scattered free pages used up.
 bool FreeSpace::WantsSlack(uint64_t pages) const {
+  // Relative to what is live: pages held back by a reader need no slack of their own, and would double its price.
   uint64_t free = free_pages();
-  uint64_t used = page_count_ - free;
+  uint64_t used = page_count_ - free - pending_pages_;
   uint64_t target = used * options_.slack_percent / 100;
   uint64_t ceiling = std::max<uint64_t>(used * 45 / 100, 1024);
   target = std::max(target, std::min(3 * recent_commit_pages_, ceiling));
