@@ -245,7 +245,7 @@ enum johnny_put_flag {
 
 /* Stores the entry, replacing the value of an existing key.
  * Errors: EXISTS, NOT_ASCENDING, KEY_TOO_LARGE, VALUE_TOO_LARGE, READ_ONLY_TXN, SIZE_LIMIT, DISK_FULL (the transaction may go
- * on after these); CORRUPT, IO_ERROR, NO_MEMORY (it can only be aborted). */
+ * on after these, unless it was spilling: johnny_txn_info.failed); CORRUPT, IO_ERROR, NO_MEMORY (it can only be aborted). */
 JOHNNY_API int johnny_put(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size, const void* value,
                           size_t value_size, uint32_t flags);
 
@@ -479,7 +479,8 @@ typedef int (*johnny_progress_callback)(void* context, uint64_t pages_done, uint
 /* Checks the newest snapshot: every page reachable exactly once, or free, or pending; keys in order and between their
  * separators; counts, levels, births; every checksum, large values included. Waits for a running write transaction to end, and
  * holds up write transactions meanwhile. Either callback may be NULL; result may be NULL. JOHNNY_OK: nothing found.
- * JOHNNY_CORRUPT: findings were reported. */
+ * JOHNNY_CORRUPT: findings were reported. JOHNNY_BUSY: this thread began the write transaction that is running, so that the call
+ * would wait for itself; so does johnny_free_run_list. */
 JOHNNY_API int johnny_verify(johnny_env* env, johnny_finding_callback on_finding, johnny_progress_callback on_progress,
                              void* context, johnny_verify_result* result);
 

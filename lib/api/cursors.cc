@@ -127,6 +127,11 @@ int johnny_cursor_set_range(johnny_cursor* cursor, const johnny_slice* from, con
     if (int code = UseCursor(cursor); code != JOHNNY_OK) {
       return code;
     }
+    for (const johnny_slice* bound : {from, to}) {
+      if (bound != nullptr && bound->data == nullptr && bound->size != 0) {
+        return Fail(Code::kInvalidArgument, "a bound's data is a null pointer");
+      }
+    }
     cursor->cursor.ClearBounds();
     if (from != nullptr) {
       cursor->cursor.SetLower(MakeSlice(from->data, from->size));

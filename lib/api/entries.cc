@@ -251,7 +251,16 @@ int johnny_table_open(johnny_txn* txn, const char* name, uint32_t flags, johnny_
     if (int code = CheckName(txn, name); code != JOHNNY_OK) {
       return code;
     }
-    auto table = txn->env->db->InternTable(name, txn->env);
+    // Handles live as long as the environment, so a name that is not there must not get one.
+    johnny::txn::Database* db = txn->env->db.get();
+    if ((flags & JOHNNY_TABLE_CREATE) == 0 && db->FindTable(name) == nullptr) {
+      if (Lookup found = txn->txn.FindName(name); found == Lookup::kNotFound) {
+        return Fail(Code::kNoTable, absl::StrCat("there is no table '", name, "' in this snapshot"));
+      } else if (found == Lookup::kError) {
+        return Fail(txn->txn.TakeError());
+      }
+    }
+    auto table = db->InternTable(name, txn->env);
     if (!table.ok()) {
       return Fail(table.status());
     }
@@ -319,15 +328,22 @@ int johnny_table_list(johnny_txn* txn, johnny_name_callback visit, void* context
     if (visit == nullptr) {
       return Fail(Code::kInvalidArgument, "visit is a null pointer");
     }
+    // All names first: the callback may change tables.
+    std::vector<std::string> names;
     johnny::cursor::Cursor cursor(&txn->txn.view(), &txn->txn.catalog());
     Lookup result = cursor.First();
     for (; result == Lookup::kFound; result = cursor.Next()) {
-      std::string name(cursor.entry().key);
+      names.emplace_back(cursor.entry().key);
+    }
+    if (result == Lookup::kError) {
+      return Fail(txn->txn.TakeError());
+    }
+    for (const std::string& name : names) {
       if (visit(context, name.c_str()) != 0) {
         return Fail(Code::kStopped, "the callback stopped the list");
       }
     }
-    return result == Lookup::kError ? Fail(txn->txn.TakeError()) : static_cast<int>(JOHNNY_OK);
+    return static_cast<int>(JOHNNY_OK);
   });
 }
 

@@ -30,6 +30,7 @@ class WriterLock {
   txn::Database* db_;
 };
 
+int HeldByCaller() { return Fail(Code::kBusy, "this thread holds the write transaction that the call would wait for"); }
 int NullPointer() { return Fail(Code::kInvalidArgument, "a null pointer"); }
 int Stopped() { return Fail(Code::kStopped, "the callback stopped it"); }
 
@@ -285,6 +286,9 @@ int RunVerify(johnny_env* env, johnny_finding_callback on_finding, johnny_progre
   if (on_progress != nullptr) {
     callbacks.on_progress = [=](uint64_t done, uint64_t total) { return on_progress(context, done, total) == 0; };
   }
+  if (env->db->writer.HeldByThisThread()) {
+    return HeldByCaller();
+  }
   WriterLock lock(env->db.get());
   absl::StatusOr<verify::Result> checked = verify::Verify(env->db.get(), callbacks);
   if (!checked.ok()) {
@@ -363,6 +367,9 @@ int johnny_free_run_list(johnny_env* env, johnny_free_run_callback visit, void* 
     std::vector<johnny_free_run> runs;
     {
       // The callbacks come after the lock, so that they may use the environment.
+      if (env->db->writer.HeldByThisThread()) {
+        return HeldByCaller();
+      }
       WriterLock lock(env->db.get());
       if (absl::Status loaded = env->db->LoadSpace(); !loaded.ok()) {
         return Fail(loaded);

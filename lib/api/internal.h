@@ -4,6 +4,7 @@
 
 #include <johnny/johnny.h>
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <new>
@@ -31,6 +32,7 @@ struct johnny_cursor {
 
 struct johnny_env {
   std::unique_ptr<johnny::txn::Database> db;
+  std::atomic<uint64_t> users{0};  // transactions that live, wait to begin, or are ending
   johnny::Mutex mutex;
   std::vector<std::unique_ptr<johnny_txn>> txns ABSL_GUARDED_BY(mutex);
   std::deque<johnny_txn*> idle ABSL_GUARDED_BY(mutex);  // ended ones, oldest first
@@ -56,6 +58,8 @@ int Guard(Body body) {
     return body();
   } catch (const std::bad_alloc&) {
     return Fail(Code::kNoMemory, "memory ran out");
+  } catch (const std::exception& defect) {
+    return Fail(Code::kInternal, defect.what());
   }
 }
 
@@ -69,6 +73,11 @@ int GuardChange(johnny_txn* txn, Body body) {
       txn->txn.Fail();
     }
     return Fail(Code::kNoMemory, "memory ran out; the transaction can only be aborted");
+  } catch (const std::exception& defect) {
+    if (txn != nullptr && txn->txn.active() && txn->txn.write()) {
+      txn->txn.Fail();
+    }
+    return Fail(Code::kInternal, defect.what());
   }
 }
 

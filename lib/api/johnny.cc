@@ -79,6 +79,7 @@ int ReadOptions(const johnny_options* given, env::OpenOptions* options) {
 
 // A fresh handle, or one that ended long ago.
 johnny_txn* TakeHandle(johnny_env* env) {
+  env->users.fetch_add(1, std::memory_order_relaxed);
   MutexLock lock(&env->mutex);
   if (env->idle.size() > kQuarantine) {
     johnny_txn* txn = env->idle.front();
@@ -94,8 +95,12 @@ void GiveHandleBack(johnny_txn* txn) {
     cursor->owner = nullptr;
   }
   txn->cursors.clear();
-  MutexLock lock(&txn->env->mutex);
-  txn->env->idle.push_back(txn);
+  johnny_env* env = txn->env;
+  {
+    MutexLock lock(&env->mutex);
+    env->idle.push_back(txn);
+  }
+  env->users.fetch_sub(1, std::memory_order_release);  // from here on the environment may be gone
 }
 
 // Cursors lose their places, and the table states forget them.
@@ -185,7 +190,7 @@ int johnny_close(johnny_env* env) {
     return JOHNNY_OK;
   }
   return Guard([&] {
-    uint64_t live = env->db->live_txns.load(std::memory_order_acquire);
+    uint64_t live = env->users.load(std::memory_order_acquire);
     if (live != 0) {
       return Fail(Code::kInUse, absl::StrCat("the environment has ", live, " open transactions"));
     }

@@ -147,6 +147,11 @@ absl::Status Recover(const Masters& masters, const OpenOptions& options, Databas
       JOHNNY_ASSIGN_OR_RETURN(
           db->store, pager::PageStore::Create(db->file.get(), master.page_size, master.database_id, options.address_space));
     }
+    if (master.page_count > db->store->reserved() / master.page_size) {
+      return MakeStatus(Code::kNoMemory, absl::StrCat(db->path, ": ", master.page_count, " pages of ", master.page_size,
+                                                      " bytes do not fit the address space of ", db->store->reserved(),
+                                                      " bytes that could be reserved"));
+    }
     absl::Status usable = CheckFileSize(master, file_size, db->path);
     if (usable.ok() && !master.durable() && !IsSeeded(SeededBug::kLazyUnverified)) {
       const MasterPage* other = i + 1 < slots.size() ? &*masters.slots[slots[i + 1]] : nullptr;
@@ -192,6 +197,24 @@ absl::Status SetUp(const Masters& masters, Database* db) {
   return absl::OkStatus();
 }
 
+// The sync at opening failed, so what the page cache shows of the last commits may never have reached the disk, and nobody can
+// tell a commit that was acknowledged from one in flight. Whichever master were trusted, the next commit would overwrite the
+// other one, which may be all that the disk has. So opening has to wait for a restart, which shows the disk as it is.
+void MarkFailedSyncAtOpening(os::System* system, os::File* file, const std::string& path) {
+  absl::StatusOr<Masters> masters = ReadMasters(file, path, system->BootId());
+  if (!masters.ok() || masters->marked) {
+    return;
+  }
+  const auto& [a, b] = masters->slots;
+  if (a.ok() && b.ok() && a->txn == b->txn && a->durable() && b->durable()) {
+    return;  // after a clean close either will do
+  }
+  std::vector<Byte> mark(format::kSyncMarkSize);
+  format::EncodeSyncMark({system->BootId(), 0, format::kNoDurableSlot}, mark.data());
+  Slice piece = MakeSlice(mark.data(), mark.size());
+  file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)).IgnoreError();
+}
+
 // A rejected master must never come back: after a restart of the machine the mark that rejects it means nothing, and pages that
 // its trees refer to will be used again. So the newest good master takes its slot before anybody is told what the database holds.
 absl::Status OverwriteRejected(const Masters& masters, Database* db) {
@@ -226,9 +249,18 @@ absl::StatusOr<std::unique_ptr<Database>> Open(os::System* system, const std::st
   JOHNNY_RETURN_IF_ERROR(locked);
   if (!read_only && !IsSeeded(SeededBug::kTakeoverWithoutSync)) {
     // A master page seen in the page cache is not yet durable.
-    JOHNNY_RETURN_IF_ERROR(db->file->SyncData());
+    absl::Status synced = db->file->SyncData();
+    if (!synced.ok()) {
+      MarkFailedSyncAtOpening(system, db->file.get(), path);
+      return synced;
+    }
   }
   JOHNNY_ASSIGN_OR_RETURN(Masters masters, ReadMasters(db->file.get(), path, system->BootId()));
+  if (masters.marked && masters.mark.durable_slot == format::kNoDurableSlot) {
+    return MakeStatus(Code::kIoError, absl::StrCat(path,
+                                                   ": a sync failed when the database was opened after an unclean end; what "
+                                                   "reached the disk will show when the machine has been restarted"));
+  }
   for (const auto& slot : masters.slots) {
     if (!slot.ok() && CodeOf(slot.status()) == Code::kVersionMismatch) {
       return NoMaster(masters, path);

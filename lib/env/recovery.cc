@@ -121,9 +121,15 @@ absl::Status VerifyChanges(const pager::PageStore& store, const MasterPage& mast
   }
   JOHNNY_RETURN_IF_ERROR(Walk(/*catalog=*/false, &fresh, &old));
 
+  uint64_t pages_left = master.page_count;  // so that overlapping extents of a hostile file cannot make this quadratic
   for (const ExtentKey& key : fresh.extents) {
     auto [first, length, birth, checksum] = key;
     if (birth > master.durable_txn && !old.extents.contains(key)) {
+      uint64_t pages = format::ExtentPages(std::min(length, store.reserved()), master.page_size);
+      if (pages > pages_left) {
+        return CorruptPage(first, "large values overlap");
+      }
+      pages_left -= pages;
       JOHNNY_RETURN_IF_ERROR(pager::VerifyExtent(fresh.view, {first, length, birth, checksum}));
     }
   }

@@ -16,15 +16,18 @@ static_assert(kAtFreeLog + kChildRefSize <= 512, "the used part fits one sector;
 
 constexpr uint64_t kMarkMagic = 0x6b72614d636e7953u;  // "SyncMark"
 
-bool IsPlausible(const TableRecord& record, uint64_t page_count) {
-  return record.level <= kMaxLevel && record.root.page < page_count;
+constexpr TxnId kMaxTxnId = TxnId{1} << 62;  // none gets there by counting
+
+bool IsPlausible(const TableRecord& record, uint32_t page_size, uint64_t page_count) {
+  return record.level <= kMaxLevel && record.root.page < page_count &&
+         (record.empty() || record.root.page >= FirstPage(page_size));
 }
 
 bool IsPlausible(const MasterPage& master) {
   return IsValidPageSize(master.page_size) && master.page_count >= FirstPage(master.page_size) &&
          master.page_count <= kMaxPageNumber && master.id_ceiling >= master.txn && master.durable_txn <= master.txn &&
-         IsPlausible(master.catalog, master.page_count) && IsPlausible(master.main, master.page_count) &&
-         master.free_log.page < master.page_count;
+         master.txn != 0 && master.id_ceiling <= kMaxTxnId && IsPlausible(master.catalog, master.page_size, master.page_count) &&
+         IsPlausible(master.main, master.page_size, master.page_count) && master.free_log.page < master.page_count;
 }
 
 }  // namespace
@@ -94,7 +97,7 @@ void EncodeSyncMark(const SyncMark& mark, Byte* to) {
 }
 
 bool DecodeSyncMark(const Byte* from, SyncMark* mark) {
-  if (Load64(from) != kMarkMagic || Load64(from + 32) != Checksum(from, 32, kMarkMagic) || Load64(from + 24) > 1) {
+  if (Load64(from) != kMarkMagic || Load64(from + 32) != Checksum(from, 32, kMarkMagic) || Load64(from + 24) > kNoDurableSlot) {
     return false;
   }
   mark->boot_id = Load64(from + 8);

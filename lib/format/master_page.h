@@ -45,7 +45,9 @@ void EncodeMasterPage(const MasterPage& master, Byte* to);
 // fields. `slot` is named in messages.
 absl::StatusOr<MasterPage> DecodeMasterPage(const Byte* from, int slot);
 
-// "A sync failed in this boot: until the machine restarts, only what the master page in this slot says can be trusted."
+// "A sync failed in this boot: until the machine restarts, only what the master page in this slot says can be trusted." No slot:
+// nobody can tell which commits have reached the disk.
+inline constexpr uint64_t kNoDurableSlot = 2;
 struct SyncMark {
   uint64_t boot_id = 0;
   TxnId durable_txn = 0;

@@ -52,9 +52,15 @@ int CompareBehindHead(const Byte* page, uint32_t index, Slice suffix) {
 size_t TailCost(size_t suffix_size) { return suffix_size > kHeadSize ? kTailHeader + suffix_size - kHeadSize : 0; }
 
 size_t SharedPrefix(absl::Span<const BranchEntry> entries) {
-  return entries.size() < 2    ? 0
-         : entries.size() == 2 ? 0  // one separator: a prefix would only move it
-                               : CommonPrefix(entries[1].separator, entries.back().separator);
+  if (entries.size() < 3) {
+    return 0;  // one separator: a prefix would only move it
+  }
+  // Of all, though the first and last would do if nothing were damaged.
+  Slice shared = entries[1].separator;
+  for (const BranchEntry& entry : entries.subspan(2)) {
+    shared = shared.substr(0, CommonPrefix(shared, entry.separator));
+  }
+  return shared.size();
 }
 
 // Appends a tail below `upper` and returns the slot's value.

@@ -238,7 +238,12 @@ void BuildLeaf(Byte* page, uint32_t page_size, absl::Span<const LeafEntry> entri
     return;
   }
   format::PageHeader* header = Header(page);
-  size_t prefix = CommonPrefix(entries.front().key, entries.back().key);
+  // Of all keys, though the first and last would do if nothing were damaged: pages of a damaged tree may be merged out of order.
+  Slice shared = entries.front().key;
+  for (const LeafEntry& entry : entries) {
+    shared = shared.substr(0, CommonPrefix(shared, entry.key));
+  }
+  size_t prefix = shared.size();
   header->prefix = static_cast<uint16_t>(prefix);
   header->count = static_cast<uint16_t>(entries.size());
   header->lower = static_cast<uint16_t>(kPageHeaderSize + kLeafSlotSize * entries.size());

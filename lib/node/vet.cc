@@ -1,5 +1,7 @@
 #include "node/vet.h"
 
+#include <algorithm>
+#include <array>
 #include <string>
 
 #include "node/branch.h"
@@ -10,6 +12,82 @@ namespace {
 
 using format::PageHeader;
 using format::PageType;
+
+// Whether two entries of a leaf, each within the page, share bytes. An edit in place would then change a neighbour.
+bool EntriesOverlap(const Byte* page, uint32_t page_size) {
+  constexpr size_t kMaxEntries = format::kMaxPageSize / (format::kLeafSlotSize + format::kLeafEntryHeader);
+  std::array<uint32_t, kMaxEntries> extents;  // offset and size, 16 bits each
+  size_t count = Header(page)->count;
+  const Byte* offsets = LeafHeads(page) + 4 * count;
+  bool descending = true;  // as pages are built; only those edited at random need sorting
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t offset = Load16(offsets + 2 * i);
+    uint32_t size =
+        format::kLeafEntryHeader + Load16(page + offset) + (Load16(page + offset + 2) & ~uint32_t{format::kExtentFlag});
+    extents[i] = offset << 16 | size;
+    descending = descending && (i == 0 || extents[i] < extents[i - 1]);
+  }
+  if (descending) {
+    std::reverse(extents.begin(), extents.begin() + static_cast<ptrdiff_t>(count));
+  } else {
+    std::sort(extents.begin(), extents.begin() + static_cast<ptrdiff_t>(count));
+  }
+  uint32_t end = 0;
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t offset = extents[i] >> 16;
+    if (offset < end) {
+      return true;
+    }
+    end = offset + (extents[i] & 0xffff);
+  }
+  return end > page_size;
+}
+
+// Keys ascend, share the prefix, and have the heads that they should.
+const char* CheckLeafOrder(const Byte* page) {
+  uint32_t count = Header(page)->count;
+  size_t prefix = Header(page)->prefix;
+  Slice first = count > 0 ? LeafKey(page, 0) : Slice();
+  Slice previous;
+  uint32_t previous_head = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    Slice key = LeafKey(page, i);
+    uint32_t head = Load32(LeafHeads(page) + 4 * size_t{i});
+    if (prefix > 0 && std::memcmp(key.data(), first.data(), prefix) != 0) {
+      return "leaf: a key does not share the page's prefix";
+    }
+    if (head != HeadOf(key.substr(prefix))) {
+      return "a head does not match its key";
+    }
+    if (i > 0 && (head < previous_head || (head == previous_head && CompareKeys(previous, key) >= 0))) {
+      return "keys do not ascend";
+    }
+    previous = key;
+    previous_head = head;
+  }
+  return nullptr;
+}
+
+const char* CheckBranchOrder(const Byte* page) {
+  size_t prefix = Header(page)->prefix;
+  std::string previous;
+  std::string key;
+  if (Load32(page + BranchHeadsAt(page)) != 0) {
+    return "a head does not match its key";  // the first stands for minus infinity
+  }
+  for (uint32_t i = 1; i < Header(page)->count; ++i) {
+    key.clear();
+    AppendSeparator(page, i, &key);
+    if (Load32(page + BranchHeadsAt(page) + 4 * size_t{i}) != HeadOf(Slice(key).substr(prefix))) {
+      return "a head does not match its key";
+    }
+    if (i > 1 && CompareKeys(previous, key) >= 0) {
+      return "keys do not ascend";
+    }
+    previous.swap(key);
+  }
+  return nullptr;
+}
 
 const char* VetLeaf(const Byte* page, uint32_t page_size) {
   const PageHeader* header = Header(page);
@@ -41,7 +119,7 @@ const char* VetLeaf(const Byte* page, uint32_t page_size) {
     }
     total += size;
   }
-  if (total > page_size - header->upper) {
+  if (total > page_size - header->upper || EntriesOverlap(page, page_size)) {
     return "leaf: entries overlap";
   }
   return nullptr;
@@ -96,33 +174,6 @@ const char* VetNode(const Byte* page, uint32_t page_size) {
   return "neither a leaf nor a branch of its level";
 }
 
-const char* CheckOrder(const Byte* page) {
-  const PageHeader* header = Header(page);
-  std::string previous;
-  std::string key;
-  for (uint32_t i = 0; i < header->count; ++i) {
-    key.clear();
-    uint32_t head = 0;
-    if (header->level == 0) {
-      key = LeafKey(page, i);
-      head = Load32(LeafHeads(page) + 4 * i);
-      if (i > 0 && CommonPrefix(key, previous) < header->prefix) {
-        return "leaf: a key does not share the page's prefix";
-      }
-    } else {
-      AppendSeparator(page, i, &key);
-      head = Load32(page + BranchHeadsAt(page) + 4 * size_t{i});
-    }
-    size_t prefix = header->level > 0 && i == 0 ? 0 : header->prefix;
-    if (head != HeadOf(Slice(key).substr(prefix))) {
-      return "a head does not match its key";
-    }
-    if (i > (header->level > 0 ? 1u : 0u) && CompareKeys(previous, key) >= 0) {
-      return "keys do not ascend";
-    }
-    previous.swap(key);
-  }
-  return nullptr;
-}
+const char* CheckOrder(const Byte* page) { return Header(page)->level == 0 ? CheckLeafOrder(page) : CheckBranchOrder(page); }
 
 }  // namespace johnny::node

@@ -7,10 +7,10 @@
 namespace johnny::node {
 
 // nullptr if `page` is a leaf (level 0) or branch (level > 0) whose every array, offset and length stays inside the page; else
-// the reason why not. Linear in the page, no memory. Does not look at the checksum, nor at the order of keys (lib/verify does).
+// the reason why not. Does not look at the checksum.
 const char* VetNode(const Byte* page, uint32_t page_size);
 
-// The deeper laws: ascending keys, matching heads and prefix. For a page that passed VetNode.
+// The deeper laws: ascending keys, matching heads and prefix. For a page that passed VetNode. What edits pages relies on them.
 const char* CheckOrder(const Byte* page);
 
 }  // namespace johnny::node

@@ -30,7 +30,10 @@ absl::Status PageStore::CheckNode(PageNumber number, int level) const {
   if (header->page() != number) {
     return CorruptPage(number, absl::StrCat("the page says it is page ", header->page()));
   }
-  if (const char* reason = node::VetNode(bytes, page_size_); reason != nullptr) {
+  const char* reason = node::VetNode(bytes, page_size_);
+  reason = reason == nullptr ? node::CheckOrder(bytes) : reason;
+  reason = reason == nullptr && header->count == 0 ? "an empty leaf" : reason;
+  if (reason != nullptr) {
     return CorruptPage(number, reason);
   }
   if (level >= 0 && header->level != level) {

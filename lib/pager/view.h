@@ -6,6 +6,7 @@
 #ifndef JOHNNY_PAGER_VIEW_H_
 #define JOHNNY_PAGER_VIEW_H_
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <utility>
@@ -59,7 +60,12 @@ class View {
   View() = default;
   // Pages below `page_count` may be looked at. `frames` is null for read transactions.
   View(const PageStore* store, PageNumber page_count, const FrameArena* frames)
-      : base_(store->base()), shift_(store->shift()), page_count_(page_count), store_(store), frames_(frames) {}
+      : base_(store->base()),
+        shift_(store->shift()),
+        first_page_(format::FirstPage(store->page_size())),
+        page_count_(std::max<PageNumber>(page_count, first_page_)),
+        store_(store),
+        frames_(frames) {}
 
   const PageStore* store() const { return store_; }
   uint32_t page_size() const { return uint32_t{1} << shift_; }
@@ -71,7 +77,7 @@ class View {
     if (__builtin_expect(IsFrame(ref), 0)) {
       return frames_->At(FrameIndex(ref));
     }
-    if (__builtin_expect(ref.page >= page_count_, 0)) {
+    if (__builtin_expect(ref.page - first_page_ >= page_count_ - first_page_, 0)) {
       return FailRange(ref.page);
     }
     const Byte* page = base_ + (ref.page << shift_);
@@ -96,6 +102,7 @@ class View {
 
   const Byte* base_ = nullptr;
   unsigned shift_ = 0;
+  PageNumber first_page_ = 0;
   PageNumber page_count_ = 0;
   const PageStore* store_ = nullptr;
   const FrameArena* frames_ = nullptr;

@@ -143,6 +143,10 @@ absl::StatusOr<LoadedLog> LoadFreeLog(const pager::View& view, const ChildRef& n
     if (records.empty()) {
       log.segments = record.segments;
       log.meta_region = record.meta_region;
+      if (!log.meta_region.empty() &&
+          (log.meta_region.front().first < format::FirstPage(view.page_size()) || log.meta_region.back().end() > page_count)) {
+        return CorruptPage(at.page, "free log: a region outside the file");
+      }
       oldest_needed = record.txn;
       for (const SegmentRef& segment : log.segments) {
         oldest_needed = std::min(oldest_needed, segment.as_of);

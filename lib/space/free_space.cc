@@ -29,7 +29,7 @@ absl::Status FreeSpace::Load(const pager::View& view, const format::ChildRef& ne
   JOHNNY_ASSIGN_OR_RETURN(LoadedLog log, LoadFreeLog(view, newest, txn, view.page_count()));
   JOHNNY_ASSIGN_OR_RETURN(uint64_t file_size, file_->Size());
   page_count_ = view.page_count();
-  file_pages_ = file_size >> store_->shift();
+  file_pages_ = std::min(file_size >> store_->shift(), options_.limit_pages);
   for (const Run& run : log.meta_region) {
     meta_region_.Add(run);
   }
@@ -127,10 +127,10 @@ void FreeSpace::RefreshOnce() {
 // ---- Room ----
 
 uint64_t FreeSpace::Overhead() const {
-  // Free-log pages: a record of at most 22 bytes per taken or freed run, two segments, and their directory.
+  // Free-log pages: the record, two segments, and their directory.
   uint64_t runs = reserved_ + freed_.size() + taken_.runs();
   uint64_t segment = segments_.empty() ? 1 : log_pages_ / segments_.size() + 1;
-  return 4 + runs * 22 / page_size_ + 2 * (segment + 1);
+  return 4 + runs * kMaxLoggedRunBytes / page_size_ + 2 * (segment + 1);
 }
 
 absl::Status FreeSpace::Reserve(uint64_t pages, bool may_use_reserve) {

@@ -28,6 +28,9 @@ enum class Use { kData, kMeta };  // leaves and large values; branches and free-
 // later, and for condensing the free log meanwhile.
 inline constexpr uint64_t kDeleteReserve = 48;
 
+// Bytes of one taken or freed run in a log record, at most, as file sizes and transaction ids go.
+inline constexpr uint64_t kMaxLoggedRunBytes = 22;
+
 struct FreeSpaceOptions {
   uint64_t limit_pages = 0;  // the file never grows past these
   uint32_t slack_percent = 30;

@@ -170,19 +170,30 @@ absl::Status TreeWriter::CollapseRoot() {
 
 // ---- Clear ----
 
+absl::Status TreeWriter::EnsureRoomToClear(uint64_t extra) {
+  may_use_reserve_ = true;
+  uint64_t runs = record_->leaf_pages + record_->branch_pages + record_->large_values;
+  return EnsureRoom(extra + runs * space::kMaxLoggedRunBytes / page_size() + 1);
+}
+
 absl::Status TreeWriter::Clear() {
   if (!record_->empty()) {
-    JOHNNY_RETURN_IF_ERROR(ClearBelow(record_->root, record_->level));
+    JOHNNY_RETURN_IF_ERROR(EnsureRoomToClear(0));
+    uint64_t pages_left = context_->view->page_count() + context_->frames->live();
+    JOHNNY_RETURN_IF_ERROR(ClearBelow(record_->root, record_->level, &pages_left));
   }
   *record_ = {};
   return absl::OkStatus();
 }
 
 // Frees the subtree. Recursion is bounded by the level, which Resolve checks at every step.
-absl::Status TreeWriter::ClearBelow(const ChildRef& ref, uint32_t level) {
+absl::Status TreeWriter::ClearBelow(const ChildRef& ref, uint32_t level, uint64_t* pages_left) {
   const Byte* page = context_->view->Resolve(ref, level);
   if (page == nullptr) {
     return context_->view->TakeError();
+  }
+  if ((*pages_left)-- == 0) {
+    return CorruptPage(ref.page, "pages are referred to more than once: the tree has more of them than the file");
   }
   uint32_t count = Header(page)->count;
   for (uint32_t i = 0; i < count; ++i) {
@@ -194,7 +205,7 @@ absl::Status TreeWriter::ClearBelow(const ChildRef& ref, uint32_t level) {
       continue;
     }
     ChildRef child = node::GetChild(page, i);
-    JOHNNY_RETURN_IF_ERROR(ClearBelow(child, level - 1));
+    JOHNNY_RETURN_IF_ERROR(ClearBelow(child, level - 1, pages_left));
   }
   return FreePage(ref, page);
 }

@@ -425,7 +425,10 @@ absl::Status TreeWriter::StoreBranch(int level, const Children& children, uint32
   record_->branch_pages++;
   bool fits = node::BuildBranch(context_->frames->At(frame), page_size(), height, all.subspan(middle)) &&
               node::BuildBranch(scratch.data(), page_size(), height, all.first(middle));
-  JOHNNY_CHECK(fits);
+  if (!fits) {
+    return MakeStatus(Code::kCorrupt,
+                      "separators of a branch are out of order");  // of sound ones one half or the other holds each
+  }
   std::memcpy(Dirty(level), scratch.data(), page_size());
   context_->frames->MarkCountsStale(frame);
   uint32_t parent_index = level == path_.top ? 1 : path_.steps[level + 1].index + 1;

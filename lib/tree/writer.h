@@ -40,8 +40,10 @@ class TreeWriter {
   absl::Status Put(Slice key, Slice value, PutMode mode, bool may_use_reserve = false);
   // kNotFound (OK status, *found false) if there is no such key.
   absl::Status Erase(Slice key, bool* found);
-  // Removes everything.
+  // Removes everything. kSizeLimit and kDiskFull before anything has changed: the commit will have to list what is freed.
   absl::Status Clear();
+  // Those errors, for Clear() and a change that takes `extra` pages beside it.
+  absl::Status EnsureRoomToClear(uint64_t extra);
 
  private:
   const Byte* Page(int level) const { return path_.steps[level].page; }
@@ -76,7 +78,7 @@ class TreeWriter {
   absl::Status RemoveChild(int level, uint32_t index);
   absl::Status RebalanceBranch(int level);
   absl::Status CollapseRoot();
-  absl::Status ClearBelow(const ChildRef& ref, uint32_t level);
+  absl::Status ClearBelow(const ChildRef& ref, uint32_t level, uint64_t* pages_left);
 
   WriteContext* context_;
   TableRecord* record_;

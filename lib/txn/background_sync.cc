@@ -1,5 +1,7 @@
 #include "txn/background_sync.h"
 
+#include <signal.h>
+
 #include <system_error>
 #include <utility>
 
@@ -11,10 +13,15 @@ void BackgroundSync::Start(std::chrono::milliseconds interval, std::function<voi
     return;
   }
   started_ = true;
+  // Signals are for the program's own threads.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     thread_ = std::thread([this, interval, sync = std::move(sync)] { Run(interval, sync); });
   } catch (const std::system_error&) {
   }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void BackgroundSync::Run(std::chrono::milliseconds interval, const std::function<void()>& sync) {

@@ -1,5 +1,6 @@
 // The commit protocol (DESIGN section 4): seal, write data, publish the master page, announce.
 #include <algorithm>
+#include <new>
 
 #include "absl/cleanup/cleanup.h"
 #include "base/check.h"
@@ -22,7 +23,15 @@ class Committer {
     db_.system->YieldPoint("commit: sealed");
     JOHNNY_RETURN_IF_ERROR(tree::WritePages(db_.file.get(), db_.page_size(), &pages_));
     MutexLock lock(&db_.publish);
-    return Publish();
+    try {
+      return Publish();
+    } catch (const std::bad_alloc&) {
+      if (!publishing_) {
+        throw;  // for the guard in api: not committed
+      }
+      db_.space.reset();  // half way to the new state; the free log has the one before
+      return MakeStatus(Code::kOutcomeUnknown, "memory ran out while the commit was published");
+    }
   }
 
  private:
@@ -43,6 +52,7 @@ class Committer {
     db_.system->YieldPoint("commit: data written");
     // From here on the master may be durable, so anything but success (exhausted memory, too) leaves the outcome unknown.
     absl::Cleanup refuse = [this] { db_.writes_refused.store(true, std::memory_order_relaxed); };
+    publishing_ = true;
     absl::Status published = PublishMaster();
     if (!published.ok()) {
       return MakeStatus(Code::kOutcomeUnknown, std::string(published.message()));
@@ -164,6 +174,7 @@ class Committer {
   space::SealedLog log_;
   format::MasterPage master_;
   int slot_ = 0;
+  bool publishing_ = false;
 };
 
 absl::Status Txn::Commit(Durability durability) {

@@ -22,6 +22,7 @@ void WriterQueue::Acquire() {
   std::unique_lock<std::mutex> lock(mutex_);
   uint64_t ticket = next_ticket_++;
   changed_.wait(lock, [&] { return serving_ == ticket; });
+  owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
 }
 
 bool WriterQueue::TryAcquire() {
@@ -30,15 +31,23 @@ bool WriterQueue::TryAcquire() {
     return false;
   }
   ++next_ticket_;
+  owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   return true;
 }
 
 void WriterQueue::Release() {
   {
     std::unique_lock<std::mutex> lock(mutex_);
+    owner_.store(std::thread::id(), std::memory_order_relaxed);
     ++serving_;
   }
   changed_.notify_all();
+}
+
+Table* Database::FindTable(const std::string& name) {
+  MutexLock lock(&tables_mutex);
+  auto at = table_index.find(name);
+  return at == table_index.end() ? nullptr : &tables[at->second - 1];
 }
 
 absl::StatusOr<Table*> Database::InternTable(const std::string& name, const void* env) {
@@ -135,7 +144,7 @@ absl::Status Database::Sync() {
   system->YieldPoint("bulk sync");
   absl::Status status = file->SyncData();
   MutexLock lock(&publish);
-  bulk_sync = false;
+  bulk_sync = false;  // nothing above throws
   bulk_sync_ended.notify_all();
   if (!status.ok()) {
     return RefuseWrites(std::move(status));

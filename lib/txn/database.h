@@ -13,6 +13,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -45,8 +46,11 @@ class WriterQueue {
   void Acquire();
   bool TryAcquire();
   void Release();
+  // Whether this thread took it and nobody has released it since: to wait for it here might last for ever.
+  bool HeldByThisThread() const { return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
 
  private:
+  std::atomic<std::thread::id> owner_;
   std::mutex mutex_;
   std::condition_variable changed_;
   uint64_t next_ticket_ = 0;
@@ -94,7 +98,6 @@ struct Database {
   // ---- Readable by anyone ----
   std::atomic<TxnId> durable_txn{0};
   std::atomic<bool> writes_refused{false};
-  std::atomic<uint64_t> live_txns{0};
   std::atomic<uint64_t> free_pages{0};  // as of the last commit or look; 0 until the free log is loaded
   std::atomic<uint64_t> pending_pages{0};
   bool opened_clean = false;
@@ -109,6 +112,8 @@ struct Database {
   BackgroundSync background;
 
   uint32_t page_size() const { return store->page_size(); }
+  // The handle for `name` if one was made before, else null.
+  Table* FindTable(const std::string& name);
   // The handle for `name`, made if need be. kTablesFull.
   absl::StatusOr<Table*> InternTable(const std::string& name, const void* env);
 

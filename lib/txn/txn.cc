@@ -1,6 +1,7 @@
 #include "txn/txn.h"
 
 #include <algorithm>
+#include <new>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -60,7 +61,6 @@ absl::Status Txn::BeginRead() {
   slot_ = slot;
   write_ = false;
   active_ = true;
-  db_->live_txns.fetch_add(1, std::memory_order_relaxed);
   readers::Snapshot snapshot = db_->board.Enter(slot);
   Start(snapshot.txn, snapshot);
   view_ = pager::View(db_->store.get(), snapshot.page_count, nullptr);
@@ -93,7 +93,6 @@ absl::Status Txn::BeginWrite(bool wait) {
   write_ = true;
   active_ = true;
   spilled_ = 0;
-  db_->live_txns.fetch_add(1, std::memory_order_relaxed);
   Start(*id, db_->board.Newest());
   view_ = pager::View(db_->store.get(), db_->space->page_count(), &db_->frames);
   return absl::OkStatus();
@@ -108,12 +107,15 @@ void Txn::End() {
     db_->board.ReleaseSlot(slot_);
     slot_ = readers::SnapshotBoard::kNoSlot;
   }
-  db_->live_txns.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Txn::Abort() {
-  if (write_ && !db_->writes_refused.load(std::memory_order_relaxed)) {
-    db_->space->Rollback();
+  if (write_ && db_->space != nullptr) {
+    try {
+      db_->space->Rollback();
+    } catch (const std::bad_alloc&) {
+      db_->space.reset();  // the next write transaction loads the free log again
+    }
   }
   End();
 }
@@ -169,7 +171,9 @@ absl::Status Txn::LoadState(const std::string& name, TableState* state) {
       return MakeStatus(Code::kCorrupt, absl::StrCat("the catalog's record of table '", name, "' has the wrong size"));
     }
     state->record = format::LoadTableRecord(stored.bytes.data());
-    if (state->record.root.page > format::kMaxPageNumber || state->record.level > format::kMaxLevel) {
+    const format::TableRecord& record = state->record;
+    bool inside = record.empty() || (record.root.page >= format::FirstPage(view_.page_size()) && !pager::IsFrame(record.root));
+    if (!inside || record.level > format::kMaxLevel) {
       return MakeStatus(Code::kCorrupt, absl::StrCat("the catalog's record of table '", name, "' is impossible"));
     }
   }
@@ -193,6 +197,11 @@ TableState* Txn::Resolve(const Table* table, absl::Status* status) {
     return nullptr;
   }
   return state;
+}
+
+Lookup Txn::FindName(const std::string& name) const {
+  node::LeafValue stored;
+  return tree::Get(view_, catalog_.record, name, &stored);
 }
 
 absl::Status Txn::CreateTable(Table* table) {
@@ -224,14 +233,22 @@ absl::Status Txn::DropTable(Table* table) {
   if (state == nullptr) {
     return status;
   }
-  // The catalog's entry goes first: it may fail for want of room, clearing cannot.
   JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
   tree::WriteContext context = Context();
+  tree::TreeWriter tree(&context, &state->record);
+  // Erasing the catalog's entry may copy and merge a path there. When there is room for both, neither fails for want of it.
+  JOHNNY_RETURN_IF_ERROR(AfterChange(tree.EnsureRoomToClear(4 * uint64_t{catalog_.record.level} + 8)));
   bool found = false;
-  JOHNNY_RETURN_IF_ERROR(AfterChange(tree::TreeWriter(&context, &catalog_.record).Erase(table->name, &found)));
+  absl::Status dropped = tree.Clear();
+  if (dropped.ok()) {
+    dropped = tree::TreeWriter(&context, &catalog_.record).Erase(table->name, &found);
+  }
+  if (!dropped.ok()) {
+    failed_ = true;  // half dropped
+    return dropped;
+  }
   catalog_.changed = true;
   table_count_--;
-  JOHNNY_RETURN_IF_ERROR(AfterChange(tree::TreeWriter(&context, &state->record).Clear()));
   state->exists = state->changed = false;
   return absl::OkStatus();
 }
@@ -346,7 +363,12 @@ absl::Status Txn::BeforeChange(TableState* state) {
     cursor->Save();
   }
   db_->frames.Tick();
-  return db_->frames.over_budget() ? AfterChange(SpillIfOverBudget()) : absl::OkStatus();
+  if (!db_->frames.over_budget()) {
+    return absl::OkStatus();
+  }
+  absl::Status spilled = SpillIfOverBudget();
+  failed_ = !spilled.ok();  // whatever the error: parents already refer to pages that were not written
+  return spilled;
 }
 
 absl::Status Txn::AfterChange(absl::Status status) {

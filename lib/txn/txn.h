@@ -61,6 +61,8 @@ class Txn {
   // ---- Tables ----
   // The state of a table in this transaction; null with *status kNoTable, kCorrupt ... `table` null: the main one.
   TableState* Resolve(const Table* table, absl::Status* status);
+  // Whether the catalog has a table of this name, before this transaction's changes that have no handle yet. kError: TakeError().
+  Lookup FindName(const std::string& name) const;
   absl::Status CreateTable(Table* table);  // kExists
   absl::Status DropTable(Table* table);
   absl::Status RenameTable(Table* table, Table* to);

@@ -126,6 +126,9 @@ TEST(MasterPageTest, ImpossibleContentsAreRefused) {
       {"main root is a frame", [](MasterPage* m) { m->main.root.page = kMaxPageNumber + 5; }},
       {"main level", [](MasterPage* m) { m->main.level = 255; }},
       {"free log", [](MasterPage* m) { m->free_log.page = m->page_count; }},
+      {"main root among the master pages", [](MasterPage* m) { m->main.root.page = 1; }},
+      {"transaction 0", [](MasterPage* m) { m->txn = m->durable_txn = 0; }},
+      {"ids that would wrap", [](MasterPage* m) { m->id_ceiling = UINT64_MAX; }},
   };
   for (const auto& [what, change] : changes) {
     MasterPage master = Sound();
@@ -137,13 +140,14 @@ TEST(MasterPageTest, ImpossibleContentsAreRefused) {
 TEST(MasterPageTest, ExtremesThatArePossibleAreAccepted) {
   MasterPage master = Sound();
   master.page_count = kMaxPageNumber;
-  master.txn = master.durable_txn = master.id_ceiling = UINT64_MAX;
+  master.txn = master.durable_txn = master.id_ceiling = uint64_t{1} << 62;
   master.main.level = kMaxLevel;
   master.main.root.page = kMaxPageNumber - 1;
   EXPECT_EQ(Decoded(Encoded(master)), Code::kOk);
   MasterPage empty;
   empty.page_size = 32768;
   empty.page_count = FirstPage(32768);
+  empty.txn = empty.id_ceiling = 1;
   EXPECT_EQ(Decoded(Encoded(empty)), Code::kOk);
 }
 
