@@ -53,8 +53,8 @@ PageNumber PageNumbers::Next() {
   return page;
 }
 
-void SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageNumbers* leaves, PageNumbers* branches,
-                SealedPages* pages) {
+absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageNumbers* leaves,
+                        PageNumbers* branches, SealedPages* pages) {
   uint32_t page_size = context.view->page_size();
   const pager::PageStore& store = *context.view->store();
   for (const FrameToSeal& sealed : frames) {
@@ -75,12 +75,15 @@ void SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frame
     if (sealed.parent != nullptr) {
       node::SetChild(sealed.parent, sealed.index, ref);
     } else {
-      JOHNNY_DCHECK(sealed.record->root.entries == entries);
+      if (sealed.record->root.entries != entries) {
+        return CorruptPage(number, "the entry counts of a tree do not add up");  // as a damaged branch had them
+      }
       sealed.record->root = ref;
     }
     store.SetChecked(number, pager::PageStore::Tag(pager::PageStore::Kind::kNode, header->checksum));
     pages->emplace_back(number, page);
   }
+  return absl::OkStatus();
 }
 
 absl::Status WritePages(os::File* file, uint32_t page_size, SealedPages* pages) {
@@ -113,7 +116,7 @@ absl::Status Spill(const WriteContext& context, absl::Span<TableRecord* const> r
   context.view->set_page_count(context.space->page_count());
   PageNumbers leaves(std::move(leaf_runs)), branches(std::move(branch_runs));
   SealedPages pages;
-  SealFrames(context, cold, &leaves, &branches, &pages);
+  JOHNNY_RETURN_IF_ERROR(SealFrames(context, cold, &leaves, &branches, &pages));
   JOHNNY_RETURN_IF_ERROR(WritePages(context.file, context.view->page_size(), &pages));
   for (const FrameToSeal& frame : cold) {
     context.frames->Free(frame.frame);

@@ -114,9 +114,10 @@ class PageNumbers {
 // Pages to write: number and bytes.
 using SealedPages = std::vector<std::pair<PageNumber, const Byte*>>;
 
-// Numbers the frames, settles their counts, sets births and checksums, and puts the final reference into the parent.
-void SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageNumbers* leaves, PageNumbers* branches,
-                SealedPages* pages);
+// Numbers the frames, settles their counts, sets births and checksums, and puts the final reference into the parent. kCorrupt
+// when the counts do not add up.
+absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageNumbers* leaves,
+                        PageNumbers* branches, SealedPages* pages);
 
 // Writes the pages with as few calls as their numbers allow. Sorts them.
 absl::Status WritePages(os::File* file, uint32_t page_size, SealedPages* pages);

@@ -122,13 +122,13 @@ class Committer {
     JOHNNY_RETURN_IF_ERROR(db_.space->Allocate(leaf_count, Use::kData, &leaf_runs));
     JOHNNY_RETURN_IF_ERROR(db_.space->Allocate(tables.size() - leaf_count + roots.size(), Use::kMeta, &meta_runs));
     tree::PageNumbers leaves(std::move(leaf_runs)), meta(std::move(meta_runs));
-    tree::SealFrames(Context(), tables, &leaves, &meta, &pages_);
+    JOHNNY_RETURN_IF_ERROR(tree::SealFrames(Context(), tables, &leaves, &meta, &pages_));
     size_t live = db_.frames.live();
     for (const ChangedTable& table : changed_) {
       JOHNNY_RETURN_IF_ERROR(WriteRecord(table));
     }
     JOHNNY_CHECK(db_.frames.live() == live);
-    tree::SealFrames(Context(), roots, &meta, &meta, &pages_);
+    JOHNNY_RETURN_IF_ERROR(tree::SealFrames(Context(), roots, &meta, &meta, &pages_));
 
     JOHNNY_ASSIGN_OR_RETURN(log_, db_.space->Seal());
     for (size_t i = 0; i < log_.pages.size(); ++i) {

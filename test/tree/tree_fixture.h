@@ -89,7 +89,7 @@ class TreeFile {
     ASSERT_TRUE(space_->Allocate(dirty.size() - leaves, space::Use::kMeta, &branch_runs).ok());
     PageNumbers leaf_numbers(std::move(leaf_runs)), branch_numbers(std::move(branch_runs));
     SealedPages pages;
-    SealFrames(context_, dirty, &leaf_numbers, &branch_numbers, &pages);
+    EXPECT_TRUE(SealFrames(context_, dirty, &leaf_numbers, &branch_numbers, &pages).ok());
     auto log = space_->Seal();
     ASSERT_TRUE(log.ok()) << log.status();
     for (size_t i = 0; i < log->pages.size(); ++i) {
