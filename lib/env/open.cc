@@ -206,8 +206,8 @@ void MarkFailedSyncAtOpening(os::System* system, os::File* file, const std::stri
     return;
   }
   const auto& [a, b] = masters->slots;
-  if (a.ok() && b.ok() && a->txn == b->txn && a->durable() && b->durable()) {
-    return;  // after a clean close either will do
+  if (a.ok() && b.ok() && a->txn == kFirstTxn && a->id_ceiling == b->id_ceiling && a->flags == b->flags) {
+    return;  // as created: both were synced before the file got its name
   }
   std::vector<Byte> mark(format::kSyncMarkSize);
   format::EncodeSyncMark({system->BootId(), 0, format::kNoDurableSlot}, mark.data());
@@ -258,7 +258,7 @@ absl::StatusOr<std::unique_ptr<Database>> Open(os::System* system, const std::st
   JOHNNY_ASSIGN_OR_RETURN(Masters masters, ReadMasters(db->file.get(), path, system->BootId()));
   if (masters.marked && masters.mark.durable_slot == format::kNoDurableSlot) {
     return MakeStatus(Code::kIoError, absl::StrCat(path,
-                                                   ": a sync failed when the database was opened after an unclean end; what "
+                                                   ": a sync failed when the database was opened; what "
                                                    "reached the disk will show when the machine has been restarted"));
   }
   for (const auto& slot : masters.slots) {

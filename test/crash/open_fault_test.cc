@@ -59,7 +59,7 @@ void CommitAndCutPower(Script* script, uint64_t seed, const std::string& where) 
   options.again = false;
   options.max_failures = 2;
   CrashChecker checker(options);
-  checker.Run(recording, 60);
+  checker.Run(recording, 400);
   Report(checker.failures(), where);
 }
 
@@ -125,6 +125,22 @@ TEST(OpenFaultTest, AFailedSyncAfterAKilledCommitIsRemembered) {
       ASSERT_LT(sync, 20u);
     }
     ASSERT_LT(call, 50u);
+  }
+}
+
+// The killed process was closing: of the two masters of the same commit, the clean one may never have reached the disk.
+TEST(OpenFaultTest, AFailedSyncAfterAKilledCloseIsRemembered) {
+  for (uint64_t seed = 1; seed <= 6; ++seed) {
+    Script script("sync at opening", seed, SmallOptions());
+    script.Open(JOHNNY_CREATE);
+    for (int i = 0; i < 4; ++i) {
+      CommitSome(&script, 30);
+    }
+    script.ExpectFaults(true);
+    script.system()->SetFault({.call = Call::kSync, .kills = true});
+    script.Close();
+    EXPECT_TRUE(KillAndReopen(&script, 0));
+    CommitAndCutPower(&script, seed, absl::StrCat("killed at the sync of the close, seed ", seed));
   }
 }
 
