@@ -144,7 +144,7 @@ absl::Status Database::Sync() {
   system->YieldPoint("bulk sync");
   absl::Status status = file->SyncData();
   MutexLock lock(&publish);
-  bulk_sync = false;  // nothing above throws
+  bulk_sync = false;
   bulk_sync_ended.notify_all();
   if (!status.ok()) {
     return RefuseWrites(std::move(status));
