@@ -74,7 +74,12 @@ enum johnny_error {
   JOHNNY_IN_USE = 29,           /* Closing an environment with live transactions, dropping a table with open cursors. */
   JOHNNY_TABLES_FULL = 30,      /* More table handles than an environment can hold. */
   JOHNNY_STOPPED = 31,          /* A callback returned non-zero. */
-  JOHNNY_INTERNAL = 32          /* A defect in the library; please report it with the message. */
+  JOHNNY_INTERNAL = 32,         /* A defect in the library; please report it with the message. */
+  JOHNNY_SNAPSHOT_GONE = 33,    /* The reader held back more than its limit allows and lost its snapshot; end the transaction. */
+  JOHNNY_FORKED = 34,           /* A handle of the parent process was used in a forked child; open the database anew there. */
+  JOHNNY_LOCK_FILE = 35,        /* The lock file was removed, replaced or damaged while the database is open elsewhere. */
+  JOHNNY_NO_SNAPSHOT = 36,      /* There is no named snapshot of this name. */
+  JOHNNY_NETWORK = 37           /* The file lies on a network file system; see JOHNNY_ALLOW_NETWORK. */
 };
 
 /* The constant's name and meaning, e.g. "JOHNNY_BUSY: ...". Never NULL, valid for ever, any code. */
@@ -115,8 +120,16 @@ enum johnny_durability {
 enum johnny_open_flag {
   JOHNNY_CREATE = 1,    /* create the file if there is none */
   JOHNNY_EXCLUSIVE = 2, /* with JOHNNY_CREATE: fail with JOHNNY_EXISTS if there is one */
-  JOHNNY_READ_ONLY = 4  /* no write transactions; the file needs only read permission */
+  JOHNNY_READ_ONLY = 4, /* no write transactions; the file needs only read permission */
+  JOHNNY_NO_LOCK_FILE = 8,   /* no lock file: this process has the database to itself, or BUSY */
+  JOHNNY_ALLOW_NETWORK = 16, /* open a file on a network file system, where only one machine may use it at a time */
+  JOHNNY_NO_SHRINK = 32      /* never cut the free tail of the file off */
 };
+
+struct johnny_reader_info;
+/* Asked about a reader that holds back more than the limits allow. 0: it loses its snapshot at its next call; else it stays. Called
+ * by a thread that writes; it must not call the library. */
+typedef int (*johnny_slow_reader_callback)(void* context, const struct johnny_reader_info* reader);
 
 typedef struct johnny_options {
   size_t struct_size;
@@ -133,6 +146,14 @@ typedef struct johnny_options {
   uint64_t size_limit;       /* the file never grows past this many bytes; 0 (default) means no limit */
   uint32_t sync_interval_ms; /* lazy commits are made durable in the background about so often, in milliseconds, by a thread that
                                 begins with the first of them; default 1000; 0: only by johnny_sync and johnny_close */
+  uint32_t reader_limit_ms;  /* a reader older than this may lose its snapshot when the writer runs short of free pages; 0 (default):
+                                never */
+  uint64_t reader_limit_bytes; /* the same for one that alone holds back more than so many bytes; 0 (default): never */
+  johnny_slow_reader_callback on_slow_reader; /* decides for each of them; NULL (default): all of them go */
+  void* slow_reader_context;                  /* its first argument */
+  uint64_t sync_bytes;   /* lazy commits are also made durable in the background once they have written so much; default 64 MiB; 0:
+                            by time only */
+  const char* lock_path; /* of the lock file; NULL (default): the database's with "-lock" behind. All processes must agree. */
 } johnny_options;
 
 /* Sets every field to its default. */

@@ -49,8 +49,13 @@ enum class Code : int {
   kTablesFull = 30,
   kStopped = 31,
   kInternal = 32,
+  kSnapshotGone = 33,
+  kForked = 34,
+  kLockFile = 35,
+  kNoSnapshot = 36,
+  kNetwork = 37,
 };
-inline constexpr int kCodeCount = 33;
+inline constexpr int kCodeCount = 38;
 
 // A Status with `code` as its payload. `code` must not be kOk.
 absl::Status MakeStatus(Code code, absl::string_view message);
