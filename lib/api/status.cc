@@ -46,6 +46,11 @@ JOHNNY_SAME_CODE(kInUse, JOHNNY_IN_USE);
 JOHNNY_SAME_CODE(kTablesFull, JOHNNY_TABLES_FULL);
 JOHNNY_SAME_CODE(kStopped, JOHNNY_STOPPED);
 JOHNNY_SAME_CODE(kInternal, JOHNNY_INTERNAL);
+JOHNNY_SAME_CODE(kSnapshotGone, JOHNNY_SNAPSHOT_GONE);
+JOHNNY_SAME_CODE(kForked, JOHNNY_FORKED);
+JOHNNY_SAME_CODE(kLockFile, JOHNNY_LOCK_FILE);
+JOHNNY_SAME_CODE(kNoSnapshot, JOHNNY_NO_SNAPSHOT);
+JOHNNY_SAME_CODE(kNetwork, JOHNNY_NETWORK);
 #undef JOHNNY_SAME_CODE
 
 constexpr const char* kMeanings[] = {
@@ -82,6 +87,11 @@ constexpr const char* kMeanings[] = {
     "JOHNNY_TABLES_FULL: too many table handles",
     "JOHNNY_STOPPED: a callback stopped the call",
     "JOHNNY_INTERNAL: a defect in JohnnyDB; please report it",
+    "JOHNNY_SNAPSHOT_GONE: the reader held back too much and lost its snapshot",
+    "JOHNNY_FORKED: the handle belongs to the parent process; open the database anew",
+    "JOHNNY_LOCK_FILE: the lock file does not fit the database that is open elsewhere",
+    "JOHNNY_NO_SNAPSHOT: there is no named snapshot of this name",
+    "JOHNNY_NETWORK: the file lies on a network file system",
 };
 static_assert(sizeof kMeanings / sizeof *kMeanings == kCodeCount);
 
