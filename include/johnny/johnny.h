@@ -111,9 +111,10 @@ enum johnny_durability {
   JOHNNY_TWO_PHASE = 1,          /* Pages synced, then the master page written and synced. Survives a power cut. */
   JOHNNY_SINGLE_SYNC = 2,        /* Pages and master page written, one sync. Survives a power cut too; the next open after
                                     one verifies the last commit's pages before it counts. */
-  JOHNNY_LAZY = 3                /* No sync. A power cut takes the database back to a commit no older than the last sync,
+  JOHNNY_LAZY = 3,               /* No sync. A power cut takes the database back to a commit no older than the last sync,
                                     whole. A killed process loses nothing. johnny_sync() makes it durable, and
                                     so does a background sync: johnny_options.sync_interval_ms. */
+  JOHNNY_ASYNC = 4               /* As lazy, but a background sync begins at once; johnny_wait_durable() waits for it. */
 };
 
 /* johnny_options.flags */
@@ -215,6 +216,10 @@ enum johnny_begin_flag {
  * Errors: BUSY, READERS_FULL, READ_ONLY_ENV, WRITES_REFUSED, NO_MEMORY, CORRUPT (free log), IO_ERROR. */
 JOHNNY_API int johnny_begin(johnny_env* env, uint32_t flags, johnny_txn** txn);
 
+/* The same, waiting at most `timeout_ms` for other write transactions, of this process or another. */
+#define JOHNNY_FOR_EVER UINT32_MAX
+JOHNNY_API int johnny_begin_within(johnny_env* env, uint32_t flags, uint32_t timeout_ms, johnny_txn** txn);
+
 /* Ends the transaction. For a write transaction, makes its changes the newest snapshot, with the environment's durability.
  * A commit without changes makes no snapshot but, unless lazy, makes earlier lazy commits durable. JOHNNY_OK: committed as
  * promised. JOHNNY_OUTCOME_UNKNOWN: see there. Any other error: not committed, the database is as before. Cursors of the
@@ -223,6 +228,10 @@ JOHNNY_API int johnny_commit(johnny_txn* txn);
 
 /* The same with the durability given here (enum johnny_durability). */
 JOHNNY_API int johnny_commit_with(johnny_txn* txn, uint32_t durability);
+
+/* Waits until transaction `id` (johnny_txn_id before its commit), committed by any process, is durable; syncs if nobody else does.
+ * JOHNNY_INVALID_ARGUMENT: no such transaction has committed. Else as johnny_sync. */
+JOHNNY_API int johnny_wait_durable(johnny_env* env, uint64_t id);
 
 /* Ends the transaction and drops its changes. Never fails on a live transaction. NULL is allowed. */
 JOHNNY_API int johnny_abort(johnny_txn* txn);
@@ -382,7 +391,16 @@ typedef struct johnny_reader_info {
   uint64_t lag;             /* commits since (by id) */
   uint64_t age_ms;          /* since it began */
   uint64_t pages_held_back; /* pending pages that only wait for snapshots this old */
+  uint32_t asked_to_go;     /* 1: it held back too much and loses its snapshot at its next call */
+  char label[28];           /* see johnny_txn_set_label */
 } johnny_reader_info;
+
+/* Gives a read transaction a name of at most 24 bytes (longer ones are cut), for johnny_reader_list in every process. */
+JOHNNY_API int johnny_txn_set_label(johnny_txn* txn, const char* label);
+
+/* Frees the reader slots of processes that have died; *freed (may be NULL): how many readers they had. This also happens by itself
+ * when they stand in a writer's way. */
+JOHNNY_API int johnny_reader_check(johnny_env* env, uint32_t* freed);
 
 typedef int (*johnny_reader_callback)(void* context, const johnny_reader_info* reader);
 /* Calls `visit` for each live reader; a non-zero result stops it with JOHNNY_STOPPED. */

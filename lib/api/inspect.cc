@@ -19,18 +19,6 @@ using node::Header;
 using verify::Next;
 using verify::Place;
 
-class WriterLock {
- public:
-  explicit WriterLock(txn::Database* db) : db_(db) { db_->writer.Acquire(); }
-  ~WriterLock() { db_->writer.Release(); }
-  WriterLock(const WriterLock&) = delete;
-  WriterLock& operator=(const WriterLock&) = delete;
-
- private:
-  txn::Database* db_;
-};
-
-int HeldByCaller() { return Fail(Code::kBusy, "this thread holds the write transaction that the call would wait for"); }
 int NullPointer() { return Fail(Code::kInvalidArgument, "a null pointer"); }
 int Stopped() { return Fail(Code::kStopped, "the callback stopped it"); }
 
@@ -120,31 +108,55 @@ class PageLister : public verify::Visitor {
   void* context_;
 };
 
-// The free log of the transaction's snapshot, found through its master page; nothing when later commits have overwritten that.
-// The snapshot is pinned, so the log's pages are what they were.
-absl::StatusOr<space::LoadedLog> FreeLogOf(const txn::Txn& txn) {
-  for (int slot = 0; slot < 2; ++slot) {
-    std::array<Byte, format::kMasterPageSize> bytes;
-    JOHNNY_RETURN_IF_ERROR(txn.db()->file->ReadAt(format::kMasterSlotOffset[slot], bytes.data(), bytes.size()));
-    absl::StatusOr<format::MasterPage> master = format::DecodeMasterPage(bytes.data(), slot);
-    if (master.ok() && master->txn == txn.snapshot().txn && master->page_count == txn.snapshot().page_count) {
-      return space::LoadFreeLog(txn.view(), master->free_log, master->txn, master->page_count);
-    }
+// The newest snapshot's free space, loaded beside whoever writes.
+class Inspection {
+ public:
+  explicit Inspection(txn::Database* db) : db_(db), reader_(db) {}
+  absl::Status Load() {
+    JOHNNY_RETURN_IF_ERROR(reader_.BeginRead());
+    JOHNNY_ASSIGN_OR_RETURN(space_, db_->LoadSpaceOf(reader_.snapshot()));
+    return absl::OkStatus();
   }
-  return space::LoadedLog();
-}
+  const space::FreeSpace& space() const { return *space_; }
+  uint32_t slot() const { return reader_.slot_index(); }  // of its own reader
 
-// Pending pages by the snapshot they wait for, unless a write transaction is running.
-std::vector<space::FreeSpace::Waiting> PendingIfIdle(txn::Database* db) {
+ private:
+  txn::Database* db_;
+  txn::Txn reader_;
+  std::unique_ptr<space::FreeSpace> space_;
+};
+
+std::vector<johnny_reader_info> ListReaders(txn::Database* db) {
+  Inspection inspection(db);
   std::vector<space::FreeSpace::Waiting> waiting;
-  if (db->writer.TryAcquire()) {
-    absl::Cleanup release = [db] { db->writer.Release(); };
-    if (db->LoadSpace().ok()) {
-      db->space->ReleasePending();
-      waiting = db->space->PendingRuns();
-    }
+  if (inspection.Load().ok()) {  // damage there is no reason to hide the readers
+    waiting = inspection.space().PendingRuns();
   }
-  return waiting;
+  std::vector<johnny_reader_info> readers;
+  TxnId newest = db->board.newest();
+  uint64_t now = db->system->MonotonicMillis();
+  for (uint32_t i = 0; i < db->board.used_slots(); ++i) {
+    const readers::ReaderSlot& slot = db->board.slot(i);
+    johnny_reader_info info = {};
+    info.struct_size = sizeof info;
+    info.snapshot = slot.snapshot.load(std::memory_order_acquire);
+    if (info.snapshot == 0 || i == inspection.slot()) {
+      continue;
+    }
+    uint32_t process = readers::ReaderSlot::ProcessOf(slot.owner.load(std::memory_order_relaxed));
+    info.process_id = db->ProcessIdOf(process);
+    info.thread_id = slot.thread.load(std::memory_order_relaxed);
+    uint64_t since = slot.since_ms.load(std::memory_order_relaxed);
+    info.lag = newest - std::min(newest, info.snapshot);
+    info.age_ms = now - std::min(now, since);
+    info.asked_to_go = slot.asked.load(std::memory_order_relaxed) == info.snapshot ? 1 : 0;
+    readers::SnapshotBoard::GetLabel(slot, info.label);
+    for (const auto& [pending, waits_for] : waiting) {
+      info.pages_held_back += waits_for == info.snapshot ? pending.run.pages : 0;
+    }
+    readers.push_back(info);
+  }
+  return readers;
 }
 
 // ---- Single pages ----
@@ -274,6 +286,23 @@ johnny_page_entry BranchEntryOf(const PageCopy& page, uint32_t index) {
 
 // ---- Verification ----
 
+// As the writer, whose memory is checked too, where this process may write; else beside writers.
+absl::StatusOr<verify::Result> VerifyNewest(txn::Database* db, const verify::Callbacks& callbacks) {
+  if (db->options.read_only || db->writes_refused()) {
+    txn::Txn reader(db);
+    JOHNNY_RETURN_IF_ERROR(reader.BeginRead());
+    return verify::Verify(db, reader.snapshot(), nullptr, callbacks);
+  }
+  JOHNNY_RETURN_IF_ERROR(db->BecomeWriter(os::kWaitForEver));
+  absl::Cleanup release = [db] { db->writer.Release(); };
+  {
+    MutexLock lock(&db->publish);
+    db->AwaitSealed();
+  }
+  absl::Status loaded = db->LoadSpace();  // damage shows again, as a finding
+  return verify::Verify(db, db->board.Newest(), loaded.ok() ? db->space.get() : nullptr, callbacks);
+}
+
 int RunVerify(johnny_env* env, johnny_finding_callback on_finding, johnny_progress_callback on_progress, void* context,
               verify::Result* result) {
   verify::Callbacks callbacks;
@@ -287,10 +316,9 @@ int RunVerify(johnny_env* env, johnny_finding_callback on_finding, johnny_progre
     callbacks.on_progress = [=](uint64_t done, uint64_t total) { return on_progress(context, done, total) == 0; };
   }
   if (env->db->writer.HeldByThisThread()) {
-    return HeldByCaller();
+    return Fail(Code::kBusy, "this thread holds the write transaction that the call would wait for");
   }
-  WriterLock lock(env->db.get());
-  absl::StatusOr<verify::Result> checked = verify::Verify(env->db.get(), callbacks);
+  absl::StatusOr<verify::Result> checked = VerifyNewest(env->db.get(), callbacks);
   if (!checked.ok()) {
     return Fail(checked.status());
   }
@@ -328,30 +356,16 @@ int johnny_table_scan(johnny_txn* txn, johnny_table* table, johnny_table_scan_in
 
 int johnny_reader_list(johnny_env* env, johnny_reader_callback visit, void* context) {
   return Guard([&] {
-    if (env == nullptr || visit == nullptr) {
+    if (int code = UseEnv(env); code != JOHNNY_OK) {
+      return code;
+    }
+    if (visit == nullptr) {
       return NullPointer();
     }
     johnny::txn::Database* db = env->db.get();
-    auto waiting = PendingIfIdle(db);
-    johnny::TxnId newest = db->board.newest();
-    uint64_t now = db->system->MonotonicMillis();
-    for (uint32_t i = 0; i < db->board.used_slots(); ++i) {
-      const johnny::readers::ReaderSlot& slot = db->board.slot(i);
-      johnny_reader_info info = {};
-      info.struct_size = sizeof info;
-      info.snapshot = slot.snapshot.load(std::memory_order_acquire);
-      if (info.snapshot == 0) {
-        continue;
-      }
-      uint64_t since = slot.since_ms.load(std::memory_order_relaxed);
-      info.process_id = slot.process.load(std::memory_order_relaxed);
-      info.thread_id = slot.thread.load(std::memory_order_relaxed);
-      info.lag = newest - std::min(newest, info.snapshot);
-      info.age_ms = now - std::min(now, since);
-      for (const auto& [pending, waits_for] : waiting) {
-        info.pages_held_back += waits_for == info.snapshot ? pending.run.pages : 0;
-      }
-      if (visit(context, &info) != 0) {
+    std::vector<johnny_reader_info> readers = ListReaders(db);
+    for (const johnny_reader_info& reader : readers) {
+      if (visit(context, &reader) != 0) {
         return Stopped();
       }
     }
@@ -361,24 +375,23 @@ int johnny_reader_list(johnny_env* env, johnny_reader_callback visit, void* cont
 
 int johnny_free_run_list(johnny_env* env, johnny_free_run_callback visit, void* context) {
   return Guard([&] {
-    if (env == nullptr || visit == nullptr) {
+    if (int code = UseEnv(env); code != JOHNNY_OK) {
+      return code;
+    }
+    if (visit == nullptr) {
       return NullPointer();
     }
     std::vector<johnny_free_run> runs;
     {
-      // The callbacks come after the lock, so that they may use the environment.
-      if (env->db->writer.HeldByThisThread()) {
-        return HeldByCaller();
-      }
-      WriterLock lock(env->db.get());
-      if (absl::Status loaded = env->db->LoadSpace(); !loaded.ok()) {
+      // The callbacks come after the snapshot is given up, so that they may use the environment.
+      Inspection inspection(env->db.get());
+      if (absl::Status loaded = inspection.Load(); !loaded.ok()) {
         return Fail(loaded);
       }
-      env->db->space->ReleasePending();
-      for (const johnny::space::Run& run : env->db->space->FreeRuns()) {
+      for (const johnny::space::Run& run : inspection.space().FreeRuns()) {
         runs.push_back({sizeof(johnny_free_run), run.first, run.pages, 0, 0, 0});
       }
-      for (const auto& [run, waits_for] : env->db->space->PendingRuns()) {
+      for (const auto& [run, waits_for] : inspection.space().PendingRuns()) {
         runs.push_back({sizeof(johnny_free_run), run.run.first, run.run.pages, run.birth, run.death, waits_for});
       }
     }
@@ -403,7 +416,8 @@ int johnny_page_list(johnny_txn* txn, johnny_page_run_callback visit, void* cont
     if (!johnny::verify::WalkSnapshot(txn->txn.view(), txn->txn.snapshot(), &lister)) {
       return lister.damage.ok() ? Stopped() : Fail(lister.damage);
     }
-    auto log = FreeLogOf(txn->txn);
+    const johnny::readers::Snapshot& snapshot = txn->txn.snapshot();
+    auto log = johnny::space::LoadFreeLog(txn->txn.view(), snapshot.free_log, snapshot.txn, snapshot.page_count);
     if (!log.ok()) {
       return Fail(log.status());
     }
@@ -483,8 +497,8 @@ int johnny_path(johnny_txn* txn, johnny_table* table, const void* key, size_t ke
 int johnny_verify(johnny_env* env, johnny_finding_callback on_finding, johnny_progress_callback on_progress, void* context,
                   johnny_verify_result* out) {
   return Guard([&] {
-    if (env == nullptr) {
-      return NullPointer();
+    if (int code = UseEnv(env); code != JOHNNY_OK) {
+      return code;
     }
     johnny::verify::Result result;
     int code = RunVerify(env, on_finding, on_progress, context, &result);

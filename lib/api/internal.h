@@ -9,6 +9,7 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/status.h"
@@ -19,6 +20,8 @@
 struct johnny_txn {
   explicit johnny_txn(johnny_env* owner, johnny::txn::Database* db) : env(owner), txn(db) {}
   johnny_env* env;
+  std::atomic<bool> in_use{false};  // live, waiting to begin, or ending
+  const uint64_t fork_generation = johnny::os::ForkGeneration();
   johnny::txn::Txn txn;
   std::vector<johnny_cursor*> cursors;
 };
@@ -30,9 +33,13 @@ struct johnny_cursor {
   johnny::cursor::Cursor cursor;
 };
 
+// An open database, however often this process has opened it.
 struct johnny_env {
   std::unique_ptr<johnny::txn::Database> db;
-  std::atomic<uint64_t> users{0};  // transactions that live, wait to begin, or are ending
+  uint64_t id = 0;  // never used again in this process
+  uint64_t fork_generation = 0;
+  std::tuple<johnny::os::System*, uint64_t, uint64_t> file_key;  // with device and inode
+  uint64_t uses = 1;                                             // guarded by the registry of environments
   johnny::Mutex mutex;
   std::vector<std::unique_ptr<johnny_txn>> txns ABSL_GUARDED_BY(mutex);
   std::deque<johnny_txn*> idle ABSL_GUARDED_BY(mutex);  // ended ones, oldest first
@@ -81,6 +88,8 @@ int GuardChange(johnny_txn* txn, Body body) {
   }
 }
 
+// JOHNNY_OK if the environment can be used in this process.
+int UseEnv(const johnny_env* env);
 // JOHNNY_OK if the transaction can be used for reading, with its table's state; else the misuse's code.
 int UseTxn(johnny_txn* txn);
 int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state);

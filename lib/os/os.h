@@ -103,6 +103,7 @@ class System {
   virtual absl::Status SyncDirectoryOf(const std::string& path) = 0;
 
   virtual uint64_t MonotonicMillis() = 0;
+  virtual void Sleep(uint32_t milliseconds) = 0;
   virtual uint64_t ProcessId() = 0;
   virtual uint64_t ThreadId() = 0;
   virtual uint32_t UserId() = 0;        // effective

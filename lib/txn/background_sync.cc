@@ -26,11 +26,29 @@ void BackgroundSync::Start(std::chrono::milliseconds interval, std::function<voi
 
 void BackgroundSync::Run(std::chrono::milliseconds interval, const std::function<void()>& sync) {
   std::unique_lock<std::mutex> lock(mutex_);
-  while (!changed_.wait_for(lock, interval, [this] { return stopping_; })) {
+  auto called = [this] { return stopping_ || now_; };
+  for (;;) {
+    if (interval.count() == 0) {
+      changed_.wait(lock, called);
+    } else {
+      changed_.wait_for(lock, interval, called);
+    }
+    if (stopping_) {
+      return;
+    }
+    now_ = false;
     lock.unlock();
     sync();
     lock.lock();
   }
+}
+
+void BackgroundSync::SyncNow() {
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    now_ = true;
+  }
+  changed_.notify_all();
 }
 
 void BackgroundSync::Stop() {

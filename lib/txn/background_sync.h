@@ -18,9 +18,11 @@ class BackgroundSync {
   BackgroundSync(const BackgroundSync&) = delete;
   BackgroundSync& operator=(const BackgroundSync&) = delete;
 
-  // Calls `sync` every `interval` from now on; nothing if it does so already or the system gives us no thread (then lazy commits
+  // Calls `sync` every `interval` from now on (0: only when SyncNow() says so); nothing if it does so already or the system gives us no thread (then lazy commits
   // wait for johnny_sync or the close, as with an interval of 0).
   void Start(std::chrono::milliseconds interval, std::function<void()> sync);
+  // Calls it as soon as possible, too. After Start().
+  void SyncNow();
   // Waits for a running call.
   void Stop();
 
@@ -31,6 +33,7 @@ class BackgroundSync {
   std::condition_variable changed_;
   bool started_ = false;
   bool stopping_ = false;
+  bool now_ = false;
   std::thread thread_;
 };
 

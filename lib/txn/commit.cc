@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <new>
 
-#include "absl/cleanup/cleanup.h"
 #include "base/check.h"
 #include "base/seeded_bug.h"
 #include "base/status.h"
@@ -17,68 +16,68 @@ class Committer {
  public:
   Committer(Txn* txn, Durability durability) : txn_(*txn), db_(*txn->db_), durability_(durability) {}
 
+  // After anything but an error that leaves the transaction active, it has ended.
   absl::Status Run() {
     JOHNNY_RETURN_IF_ERROR(UpdateCatalog());
     JOHNNY_RETURN_IF_ERROR(Seal());
     db_.system->YieldPoint("commit: sealed");
     JOHNNY_RETURN_IF_ERROR(tree::WritePages(db_.file.get(), db_.page_size(), &pages_));
     MutexLock lock(&db_.publish);
-    try {
-      return Publish();
-    } catch (const std::bad_alloc&) {
-      if (!publishing_) {
-        throw;  // for the guard in api: not committed
-      }
-      db_.space.reset();  // half way to the new state; the free log has the one before
-      return MakeStatus(Code::kOutcomeUnknown, "memory ran out while the commit was published");
+    if (IsLazy(durability_)) {
+      db_.AwaitSealed();
     }
+    if (db_.writes_refused()) {
+      return MakeStatus(Code::kWritesRefused, "a sync failed meanwhile; close the database in all processes and reopen it");
+    }
+    MakeMaster();
+    return IsLazy(durability_) ? PublishNow() : HandOver();
   }
+
+  uint64_t bytes_written() const { return pages_.size() * uint64_t{db_.page_size()}; }
 
  private:
   tree::WriteContext Context() { return txn_.Context(); }
 
-  absl::Status Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
-    if (durability_ != Durability::kLazy) {
-      db_.AwaitBulkSync();
-    }
-    if (db_.writes_refused.load(std::memory_order_relaxed)) {
-      return MakeStatus(Code::kWritesRefused, "a sync failed meanwhile; reopen the environment");
-    }
-    MakeMaster();
-    bool swapped = IsSeeded(SeededBug::kSyncsSwapped) && durability_ == Durability::kTwoPhase;
-    if (!swapped) {
-      JOHNNY_RETURN_IF_ERROR(SyncData());
-    }
-    db_.system->YieldPoint("commit: data written");
-    // From here on the master may be durable, so anything but success (exhausted memory, too) leaves the outcome unknown.
-    absl::Cleanup refuse = [this] { db_.writes_refused.store(true, std::memory_order_relaxed); };
-    publishing_ = true;
-    absl::Status published = PublishMaster();
-    if (!published.ok()) {
-      return MakeStatus(Code::kOutcomeUnknown, std::string(published.message()));
-    }
-    if (swapped) {
-      JOHNNY_RETURN_IF_ERROR(SyncData());
+  absl::Status PublishNow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
+    CommitSpace();
+    int slot = db_.BeginPublishing();
+    master_.id_ceiling = std::max(db_.id_ceiling, txn_.id_ + db_.IdWindow());
+    master_.durable_txn = db_.durable_txn();
+    absl::Status written = db_.WriteMaster(master_, slot);
+    if (!written.ok()) {
+      return MakeStatus(Code::kOutcomeUnknown, std::string(db_.RefuseAfterWrite(std::move(written)).message()));
     }
     db_.system->YieldPoint("commit: master published");
-    Announce();
-    std::move(refuse).Cancel();
+    db_.tip = master_;
+    db_.EndPublishing(master_, slot, /*durable=*/false);
+    txn_.End();
     return absl::OkStatus();
   }
 
-  // The new snapshot becomes the newest; only now may readers see it.
-  void Announce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
-    db_.space->Commit();
-    db_.NoteFreeSpace();
-    db_.newest_master = master_;
-    db_.newest_slot = slot_;
-    if (durability_ != Durability::kLazy) {
-      db_.durable_slot = slot_;
-      db_.durable_txn.store(master_.txn, std::memory_order_relaxed);
-      db_.id_ceiling = master_.id_ceiling;
-      db_.on_disk_clean = false;
+  // The next write transaction may begin on top of this one, while this one waits for its syncs, or makes them for others too.
+  absl::Status HandOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
+    bool grew = db_.space->grew();
+    db_.sealed.push_back({master_, durability_ == Durability::kTwoPhase, grew});
+    try {
+      CommitSpace();
+    } catch (...) {
+      db_.sealed.pop_back();
+      throw;
     }
-    db_.board.Announce({master_.txn, master_.page_count, master_.table_count, master_.main, master_.catalog});
+    db_.tip = master_;
+    db_.writer.Keep();
+    txn_.End();
+    return db_.AwaitPublished(master_.txn);
+  }
+
+  void CommitSpace() {
+    try {
+      db_.space->Commit();
+    } catch (const std::bad_alloc&) {
+      db_.space.reset();  // half way to the new state; the free log has the one before
+      throw;
+    }
+    db_.NoteFreeSpace();
   }
 
   // Settles which records change. Each has its place in a dirty catalog leaf since its table's first change.
@@ -137,33 +136,16 @@ class Committer {
     return absl::OkStatus();
   }
 
-  void MakeMaster() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
-    master_ = db_.newest_master;
+  // But for what depends on when it is published.
+  void MakeMaster() {
+    master_ = db_.tip;
     master_.txn = txn_.id_;
-    master_.id_ceiling = std::max(db_.id_ceiling, txn_.id_ + db_.IdWindow());
     master_.page_count = db_.space->page_count();
     master_.catalog = txn_.catalog_.record;
     master_.main = txn_.main_.record;
     master_.table_count = txn_.table_count_;
     master_.free_log = log_.newest;
-    bool durable = durability_ == Durability::kTwoPhase;
-    master_.flags = durable ? format::kMasterDurable : 0;
-    master_.durable_txn = durable ? txn_.id_ : db_.durable_txn.load(std::memory_order_relaxed);
-    slot_ = IsSeeded(SeededBug::kOneMasterSlot) ? 0 : 1 - db_.durable_slot;
-  }
-
-  absl::Status SyncData() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
-    bool sync = durability_ == Durability::kTwoPhase && !IsSeeded(SeededBug::kNoFirstSync) &&
-                !(IsSeeded(SeededBug::kNoSyncAfterGrowth) && db_.space->grew());
-    return sync ? db_.SyncOrRefuse() : absl::OkStatus();
-  }
-
-  absl::Status PublishMaster() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
-    JOHNNY_RETURN_IF_ERROR(db_.WriteMaster(master_, slot_));
-    if (durability_ == Durability::kLazy || IsSeeded(SeededBug::kNoSecondSync)) {
-      return absl::OkStatus();
-    }
-    return db_.SyncOrRefuse();
+    master_.flags = 0;
   }
 
   Txn& txn_;
@@ -173,8 +155,6 @@ class Committer {
   tree::SealedPages pages_;
   space::SealedLog log_;
   format::MasterPage master_;
-  int slot_ = 0;
-  bool publishing_ = false;
 };
 
 absl::Status Txn::Commit(Durability durability) {
@@ -189,18 +169,17 @@ absl::Status Txn::Commit(Durability durability) {
   }
   if (!write_ || !changed) {
     // Nothing to publish; but who asks for durability relies on what lazy commits before this one left.
-    absl::Status synced = write_ && durability != Durability::kLazy ? db_->Sync() : absl::OkStatus();
+    absl::Status synced = write_ && !IsLazy(durability) ? db_->Sync() : absl::OkStatus();
     Abort();
     return synced;
   }
-  absl::Status status = Committer(this, durability).Run();
-  if (status.ok()) {
-    if (durability == Durability::kLazy) {
-      db_->SyncInBackground();
-    }
-    End();
-  } else {
+  Committer committer(this, durability);
+  absl::Status status = committer.Run();
+  if (active_) {
     Abort();
+  }
+  if (status.ok() && IsLazy(durability)) {
+    db_->SyncInBackground(committer.bytes_written(), durability == Durability::kAsync);
   }
   return status;
 }

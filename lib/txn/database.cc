@@ -1,15 +1,15 @@
 #include "txn/database.h"
 
 #include <algorithm>
-#include <array>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "base/seeded_bug.h"
 #include "base/status.h"
 
 namespace johnny::txn {
 namespace {
+
+using readers::SharedState;
 
 constexpr uint32_t kMaxTables = 1u << 20;
 // Ids that may be handed out before a durable master page has to say so. Lazy commits must not be forced to sync often.
@@ -18,31 +18,9 @@ constexpr TxnId kLazyIdWindow = TxnId{1} << 20;
 
 }  // namespace
 
-void WriterQueue::Acquire() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  uint64_t ticket = next_ticket_++;
-  changed_.wait(lock, [&] { return serving_ == ticket; });
-  owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-}
+Database::~Database() { background.Stop(); }
 
-bool WriterQueue::TryAcquire() {
-  std::unique_lock<std::mutex> lock(mutex_);
-  if (serving_ != next_ticket_) {
-    return false;
-  }
-  ++next_ticket_;
-  owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-  return true;
-}
-
-void WriterQueue::Release() {
-  {
-    std::unique_lock<std::mutex> lock(mutex_);
-    owner_.store(std::thread::id(), std::memory_order_relaxed);
-    ++serving_;
-  }
-  changed_.notify_all();
-}
+// ---- Tables ----
 
 Table* Database::FindTable(const std::string& name) {
   MutexLock lock(&tables_mutex);
@@ -63,164 +41,145 @@ absl::StatusOr<Table*> Database::InternTable(const std::string& name, const void
   return &tables[at->second - 1];
 }
 
-TxnId Database::IdWindow() const { return options.durability == Durability::kLazy ? kLazyIdWindow : kIdWindow; }
+// ---- Snapshots ----
 
-std::vector<TxnId> Database::Pinned() const {
-  std::vector<TxnId> pinned = {board.newest(), durable_txn.load(std::memory_order_acquire)};
-  board.AppendPinned(&pinned);
+TxnId Database::durable_txn() const {
+  uint64_t word = state().commit.load(std::memory_order_seq_cst);
+  return (word & SharedState::kDurable) != 0 ? SharedState::IdOf(word) : state().durable_txn.load(std::memory_order_seq_cst);
+}
+
+absl::Status Database::Admit(const readers::Snapshot& snapshot) {
+  if (snapshot.page_count > known_pages.load(std::memory_order_relaxed)) {
+    JOHNNY_ASSIGN_OR_RETURN(uint64_t size, file->Size());
+    uint64_t pages = std::min(size, store->reserved()) >> store->shift();
+    known_pages.store(pages, std::memory_order_relaxed);
+    if (snapshot.page_count > pages) {
+      return size > store->reserved()
+                 ? MakeStatus(Code::kNoMemory, absl::StrCat(path, ": another process has made the database grow past the ",
+                                                            store->reserved(), " bytes of address space reserved here"))
+                 : MakeStatus(Code::kLockFile, absl::StrCat(path, ": the lock file announces a snapshot of ", snapshot.page_count,
+                                                            " pages, the file has ", pages));
+    }
+  }
+  for (const format::TableRecord* record : {&snapshot.main, &snapshot.catalog}) {
+    if (pager::IsFrame(record->root) || record->level > format::kMaxLevel) {
+      return MakeStatus(Code::kLockFile, absl::StrCat(path, ": the lock file announces an impossible snapshot"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<TxnId> Database::Pinned() {
+  std::vector<TxnId> pinned;
+  {
+    // In this order: what is not sealed any more has been announced.
+    MutexLock lock(&publish);
+    for (const Sealed& commit : sealed) {
+      pinned.push_back(commit.master.txn);
+    }
+  }
+  pinned.push_back(durable_txn());
+  pinned.push_back(board.newest());
+  // A dead process's readers are freed when they are in the way: this is asked when room is needed.
+  if (board.AppendPinned(&pinned) && FreeDeadReaders() != 0) {
+    return Pinned();
+  }
   std::sort(pinned.begin(), pinned.end());
   pinned.erase(std::unique(pinned.begin(), pinned.end()), pinned.end());
   return pinned;
 }
 
+// ---- Free space ----
+
+namespace {
+
+space::FreeSpaceOptions SpaceOptions(const Database& db) {
+  space::FreeSpaceOptions options;
+  options.has_size_limit = db.options.size_limit != 0;
+  uint64_t limit = std::min(db.options.size_limit != 0 ? db.options.size_limit : UINT64_MAX, db.store->reserved());
+  options.limit_pages = limit >> db.store->shift();
+  options.slack_percent = db.options.slack_percent;
+  return options;
+}
+
+}  // namespace
+
 absl::Status Database::LoadSpace() {
   if (space != nullptr) {
     return absl::OkStatus();
   }
-  space::FreeSpaceOptions space_options;
-  space_options.has_size_limit = options.size_limit != 0;
-  uint64_t limit = std::min(options.size_limit != 0 ? options.size_limit : UINT64_MAX, store->reserved());
-  space_options.limit_pages = limit >> store->shift();
-  space_options.slack_percent = options.slack_percent;
-  auto loaded = std::make_unique<space::FreeSpace>(file.get(), store.get(), space_options, [this] { return Pinned(); });
-  pager::View view(store.get(), newest_master.page_count, nullptr);
-  JOHNNY_RETURN_IF_ERROR(loaded->Load(view, newest_master.free_log, newest_master.txn));
+  auto loaded = std::make_unique<space::FreeSpace>(file.get(), store.get(), SpaceOptions(*this), [this] { return Pinned(); });
+  pager::View view(store.get(), tip.page_count, nullptr);
+  JOHNNY_RETURN_IF_ERROR(loaded->Load(view, tip.free_log, tip.txn));
   space = std::move(loaded);
   NoteFreeSpace();
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::unique_ptr<space::FreeSpace>> Database::LoadSpaceOf(const readers::Snapshot& snapshot) {
+  auto loaded = std::make_unique<space::FreeSpace>(file.get(), store.get(), SpaceOptions(*this), [this] { return Pinned(); });
+  pager::View view(store.get(), snapshot.page_count, nullptr);
+  JOHNNY_RETURN_IF_ERROR(loaded->Load(view, snapshot.free_log, snapshot.txn));
+  loaded->ReleasePending();
+  return loaded;
+}
+
 void Database::NoteFreeSpace() {
-  free_pages.store(space->free_pages(), std::memory_order_relaxed);
-  pending_pages.store(space->pending_pages(), std::memory_order_relaxed);
+  state().free_pages.store(space->free_pages(), std::memory_order_relaxed);
+  state().pending_pages.store(space->pending_pages(), std::memory_order_relaxed);
 }
 
-absl::Status Database::SyncOrRefuse() {
-  system->YieldPoint("sync");
-  absl::Status status = file->SyncData();
-  if (!status.ok() && IsSeeded(SeededBug::kRetriedSync)) {
-    status = file->SyncData();
-  }
-  return status.ok() ? status : RefuseWrites(std::move(status));
-}
+// ---- The writer ----
 
-absl::Status Database::RefuseWrites(absl::Status failed_sync) {
-  writes_refused.store(true, std::memory_order_relaxed);
-  // Other processes of this boot would see in the page cache what the disk never got. The mark tells them where to stop; that
-  // it may not reach the disk does not matter, for after a restart the disk is the truth.
-  std::array<Byte, format::kSyncMarkSize> mark;
-  format::EncodeSyncMark({system->BootId(), durable_txn.load(std::memory_order_relaxed), static_cast<uint64_t>(durable_slot)},
-                         mark.data());
-  Slice piece = MakeSlice(mark.data(), mark.size());
-  file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)).IgnoreError();
-  return failed_sync;
-}
+TxnId Database::IdWindow() const { return IsLazy(options.durability) ? kLazyIdWindow : kIdWindow; }
 
-absl::Status Database::WriteMaster(const format::MasterPage& master, int slot) {
-  std::array<Byte, format::kMasterPageSize> page;
-  format::EncodeMasterPage(master, page.data());
-  Slice piece = MakeSlice(page.data(), page.size());
-  system->YieldPoint("master");
-  return file->WriteAt(format::kMasterSlotOffset[slot], absl::MakeConstSpan(&piece, 1));
-}
-
-void Database::AwaitBulkSync() {
-  std::unique_lock<std::mutex> lock(publish.native(), std::adopt_lock);
-  bulk_sync_ended.wait(lock, [this] { return !bulk_sync; });
-  lock.release();
-}
-
-absl::Status Database::Sync() {
-  TxnId newest = 0;
-  {
-    MutexLock lock(&publish);
-    AwaitBulkSync();
-    newest = newest_master.txn;
-    if (writes_refused.load(std::memory_order_relaxed) || durable_txn.load(std::memory_order_relaxed) == newest) {
-      return SyncLocked();
+absl::Status Database::BecomeWriter(uint32_t timeout_ms) {
+  bool fresh = false;
+  JOHNNY_RETURN_IF_ERROR(writer.Acquire(timeout_ms, &fresh));
+  absl::Status status;
+  if (writes_refused()) {
+    status = MakeStatus(Code::kWritesRefused,
+                        "an earlier sync or commit failed with an unknown outcome; close the database in all processes and reopen it");
+  } else if (fresh) {
+    uint64_t word = state().commit.load(std::memory_order_seq_cst);
+    bool died = (word & SharedState::kPublishing) != 0;
+    if (died || state().publications.load(std::memory_order_seq_cst) != seen_publications) {
+      status = adopt(this, died);
     }
-    bulk_sync = true;
   }
-  system->YieldPoint("bulk sync");
-  absl::Status status = file->SyncData();
-  MutexLock lock(&publish);
-  bulk_sync = false;
-  bulk_sync_ended.notify_all();
   if (!status.ok()) {
-    return RefuseWrites(std::move(status));
+    writer.Release();
   }
-  if (newest_master.txn == newest) {
-    MadeDurable();
-    return absl::OkStatus();
-  }
-  return SyncLocked();  // commits went on meanwhile and have overwritten the master page; this time little is left to write
-}
-
-absl::Status Database::SyncLocked() {
-  if (writes_refused.load(std::memory_order_relaxed)) {
-    return MakeStatus(Code::kWritesRefused, "an earlier sync or commit failed with an unknown outcome; reopen the environment");
-  }
-  if (durable_txn.load(std::memory_order_relaxed) == newest_master.txn) {
-    return absl::OkStatus();
-  }
-  JOHNNY_RETURN_IF_ERROR(SyncOrRefuse());
-  MadeDurable();
-  return absl::OkStatus();
-}
-
-void Database::MadeDurable() {
-  durable_txn.store(newest_master.txn, std::memory_order_release);
-  durable_slot = newest_slot;
-  id_ceiling = newest_master.id_ceiling;
-  on_disk_clean = false;
-}
-
-void Database::SyncInBackground() {
-  if (options.sync_interval_ms != 0) {
-    background.Start(std::chrono::milliseconds(options.sync_interval_ms), [this] { Sync().IgnoreError(); });
-  }
-}
-
-absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {
-  JOHNNY_RETURN_IF_ERROR(SyncLocked());
-  format::MasterPage master = newest_master;
-  master.id_ceiling = ceiling;
-  master.flags = flags;
-  master.durable_txn = master.txn;
-  int slot = 1 - durable_slot;
-  absl::Status status = WriteMaster(master, slot);
-  if (!status.ok()) {
-    writes_refused.store(true, std::memory_order_relaxed);
-    return status;
-  }
-  JOHNNY_RETURN_IF_ERROR(SyncOrRefuse());
-  newest_master = master;
-  newest_slot = durable_slot = slot;
-  id_ceiling = ceiling;
-  on_disk_clean = master.clean();
-  return absl::OkStatus();
-}
-
-absl::Status Database::MarkClean() {
-  background.Stop();
-  MutexLock lock(&publish);
-  if (writes_refused.load(std::memory_order_relaxed) ||
-      (on_disk_clean && durable_txn.load(std::memory_order_relaxed) == newest_master.txn)) {
-    return absl::OkStatus();
-  }
-  return RewriteMaster(last_id + IdWindow(), format::kMasterDurable | format::kMasterClean);
+  return status;
 }
 
 absl::StatusOr<TxnId> Database::NextId() {
+  std::atomic<uint64_t>& last = state().last_id;
+  TxnId id = last.load(std::memory_order_relaxed) + 1;
   MutexLock lock(&publish);
-  if (last_id >= id_ceiling) {
-    AwaitBulkSync();
+  if (id > id_ceiling) {
+    AwaitSealed();
+    AwaitSync();
     JOHNNY_RETURN_IF_ERROR(SyncLocked());
+    if (id > id_ceiling) {
+      JOHNNY_RETURN_IF_ERROR(RewriteMaster(id + IdWindow(), format::kMasterDurable));
+    }
   }
-  if (last_id >= id_ceiling) {
-    JOHNNY_RETURN_IF_ERROR(RewriteMaster(last_id + IdWindow(), format::kMasterDurable));
-  }
-  return ++last_id;
+  last.store(id, std::memory_order_relaxed);
+  return id;
 }
+
+absl::Status Database::MarkClean() {
+  MutexLock lock(&publish);
+  AwaitSealed();
+  AwaitSync();
+  if (writes_refused() || (newest_master.clean() && durable_txn() == newest_master.txn)) {
+    return absl::OkStatus();
+  }
+  return RewriteMaster(state().last_id.load(std::memory_order_relaxed) + IdWindow(),
+                       format::kMasterDurable | format::kMasterClean);
+}
+
+void Database::ShrinkFile() {}
 
 }  // namespace johnny::txn

@@ -1,10 +1,19 @@
 // An open database: what all of its transactions share, and the state of the commit protocol.
 //
-// Master pages: `durable_slot` holds the newest master known to be durable; the next one is always written to the other slot.
+// Of several processes that have the file open, the one with the writer lock is the writer; what it must find as its predecessor
+// left it lies in SharedState, or is read from the master pages when it takes over (env/adopt.cc).
+//
+// Master pages: one slot holds the newest master known to be durable; the next one is always written to the other slot.
+//
+// Group commit: a durable commit is *sealed* (its pages written, but no master page) when it gives the writer lock on. The next
+// transaction builds on it (`tip`). Whoever of the waiting committers finds nobody publishing publishes the newest sealed commit, and
+// all before it with it.
+//
 // Invariants
-//   1. newest announced snapshot >= durable_txn; both are pinned, as are the snapshots in reader slots.
+//   1. newest announced snapshot >= durable_txn; both are pinned, as are sealed commits, the snapshots in reader slots and named ones.
 //   2. last_id <= id_ceiling of the newest durable master, so an id is never used twice whatever crashes.
 //   3. Once writes_refused is set nothing is written any more: a failed sync is never retried.
+//   4. SharedState::kPublishing is set from before a master page is written until its snapshot is announced.
 #ifndef JOHNNY_TXN_DATABASE_H_
 #define JOHNNY_TXN_DATABASE_H_
 
@@ -13,7 +22,6 @@
 #include <deque>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -22,39 +30,30 @@
 #include "os/os.h"
 #include "pager/frames.h"
 #include "pager/view.h"
-#include "readers/snapshots.h"
+#include "readers/lock_file.h"
 #include "space/free_space.h"
 #include "txn/background_sync.h"
+#include "txn/writer_lock.h"
 
 namespace johnny::txn {
 
-enum class Durability : uint32_t { kDefault = 0, kTwoPhase = 1, kSingleSync = 2, kLazy = 3 };
+enum class Durability : uint32_t { kDefault = 0, kTwoPhase = 1, kSingleSync = 2, kLazy = 3, kAsync = 4 };
+// No sync before the commit returns.
+inline bool IsLazy(Durability durability) { return durability == Durability::kLazy || durability == Durability::kAsync; }
 
 struct DatabaseOptions {
   bool read_only = false;
   Durability durability = Durability::kTwoPhase;
   uint64_t memory_budget = uint64_t{256} << 20;
+  uint64_t address_space = uint64_t{1} << 40;
   uint32_t max_readers = 4096;
   uint32_t slack_percent = 30;
   uint64_t size_limit = 0;        // bytes; 0: none
   uint32_t sync_interval_ms = 0;  // between background syncs of lazy commits; 0: none
-};
-
-// A first-come-first-served lock that may be released by another thread than took it. Thread-safe.
-class WriterQueue {
- public:
-  void Acquire();
-  bool TryAcquire();
-  void Release();
-  // Whether this thread took it and nobody has released it since: to wait for it here might last for ever.
-  bool HeldByThisThread() const { return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
-
- private:
-  std::atomic<std::thread::id> owner_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  uint64_t next_ticket_ = 0;
-  uint64_t serving_ = 0;
+  uint64_t sync_bytes = 0;        // written by lazy commits, after which the background syncs at once; 0: never
+  bool shrink = true;
+  uint32_t reader_limit_ms = 0;
+  uint64_t reader_limit_bytes = 0;
 };
 
 // A name in the catalog, known to the environment for its lifetime. Index 0 is the main table.
@@ -72,36 +71,50 @@ struct Database {
   std::string path;
   DatabaseOptions options;
 
+  // Null in a database that this process has to itself.
+  std::unique_ptr<readers::LockFile> lock_file;
+  readers::PrivateMemory private_memory;
+  uint64_t fork_generation = os::ForkGeneration();
+
   std::unique_ptr<pager::PageStore> store;
   readers::SnapshotBoard board;
-  WriterQueue writer;
+  WriterLock writer;
+  // Makes this process's state that of the file: after others wrote, or after a writer died while it published (`take_over`).
+  absl::Status (*adopt)(Database* db, bool take_over) = nullptr;
 
   // ---- Belongs to the holder of the writer lock ----
   pager::FrameArena frames;
   std::unique_ptr<space::FreeSpace> space;  // null until the first write transaction or inspection
-  TxnId last_id = 0;
+  format::MasterPage tip;                   // what the next write transaction builds on: the newest sealed or published commit
+  uint64_t seen_publications = 0;
 
-  // ---- Changed only with `publish` held ----
+  // ---- Changed only with `publish` held, by the holder of the writer lock or on behalf of sealed commits ----
   // Publishing a master page and making commits durable take turns: a sync must know which master it makes durable, and a failed
-  // one must be known to whoever syncs next. The holder of the writer lock may read newest_master without it.
+  // one must be known to whoever syncs next. The holder of the writer lock may read newest_master without it while nothing is
+  // sealed.
   Mutex publish;
   format::MasterPage newest_master;
   int newest_slot = 0;
-  int durable_slot = 0;
-  bool on_disk_clean = false;  // the durable master has the clean flag
-  // A sync is running without `publish`, so that lazy commits need not wait for it. It may take the report of a failed write away
-  // from any other, so nothing that syncs may begin before it has ended.
-  bool bulk_sync = false;
-  std::condition_variable bulk_sync_ended;
-  TxnId id_ceiling = 0;  // of the newest durable master
+  TxnId id_ceiling = 0;        // of a durable master
+  struct Sealed {
+    format::MasterPage master;
+    bool two_phase;
+    bool grew;  // the file, for SeededBug::kNoSyncAfterGrowth
+  };
+  std::deque<Sealed> sealed;  // oldest first
+  // A sync is running without `publish`, so that others need not wait for it. It may take the report of a failed write away from any
+  // other, so nothing that syncs may begin before it has ended.
+  bool syncing = false;
+  std::condition_variable published;  // a sync ended, or sealed commits were published
+  TxnId unknown_outcome_to = 0;       // after a failure: sealed commits up to this one may be durable
+  std::string failure;                // its words
 
   // ---- Readable by anyone ----
-  std::atomic<TxnId> durable_txn{0};
-  std::atomic<bool> writes_refused{false};
-  std::atomic<uint64_t> free_pages{0};  // as of the last commit or look; 0 until the free log is loaded
-  std::atomic<uint64_t> pending_pages{0};
+  std::atomic<bool> refused_here{false};  // this process saw a sync fail
+  std::atomic<uint64_t> known_pages{0};   // the file has had at least so many
+  std::atomic<uint64_t> lazy_bytes{0};    // written by lazy commits since the last sync
   bool opened_clean = false;
-  TxnId discarded_txn = 0;
+  std::atomic<TxnId> discarded_txn{0};
 
   // ---- Table handles ----
   Mutex tables_mutex;
@@ -111,18 +124,43 @@ struct Database {
   // Last, so that its thread has ended before anything that it uses goes.
   BackgroundSync background;
 
+  ~Database();
+
   uint32_t page_size() const { return store->page_size(); }
+  readers::SharedState& state() const { return board.memory().state(); }
+  TxnId durable_txn() const;
+  bool writes_refused() const {
+    return refused_here.load(std::memory_order_relaxed) || state().writes_refused.load(std::memory_order_relaxed) != 0;
+  }
   // The handle for `name` if one was made before, else null.
   Table* FindTable(const std::string& name);
   // The handle for `name`, made if need be. kTablesFull.
   absl::StatusOr<Table*> InternTable(const std::string& name, const void* env);
 
-  // Makes every commit so far durable, whoever is writing. kWritesRefused, kIoError.
+  // Whether a snapshot that comes from shared memory may be looked at: it must lie within the file. kLockFile.
+  absl::Status Admit(const readers::Snapshot& snapshot);
+
+  // Makes every commit so far durable, whoever wrote it. kWritesRefused, kIoError.
   absl::Status Sync();
-  // After a lazy commit.
-  void SyncInBackground();
+  // Waits until transaction `id`, which has committed, is durable.
+  absl::Status WaitDurable(TxnId id);
+  // After a lazy commit of `bytes`. `now`: it asked for it.
+  void SyncInBackground(uint64_t bytes, bool now);
+  // Of the newest snapshot, without the writer lock: for processes that only read. The snapshot must be pinned meanwhile.
+  absl::StatusOr<std::unique_ptr<space::FreeSpace>> LoadSpaceOf(const readers::Snapshot& snapshot);
+  std::vector<TxnId> Pinned();
+  // Frees the slots of dead processes; how many live readers they had.
+  uint32_t FreeDeadReaders() { return lock_file == nullptr ? 0 : lock_file->FreeDeadProcesses(); }
+
+  // The system's id of the process with this slot, as its own pid namespace has it.
+  uint64_t ProcessIdOf(uint32_t process) const {
+    return lock_file == nullptr ? system->ProcessId()
+                                : board.memory().process(process % readers::kMaxProcesses).process.load(std::memory_order_relaxed);
+  }
 
   // ---- For the holder of the writer lock ----
+  // Takes the lock and brings this process's state up to date. kBusy, kWritesRefused, kIoError, kCorrupt.
+  absl::Status BecomeWriter(uint32_t timeout_ms);
   // Loads the free log unless it is loaded.
   absl::Status LoadSpace();
   // The next transaction id, raising the durable ceiling first if it is reached.
@@ -130,19 +168,33 @@ struct Database {
   // Makes everything durable and the newest master page the mark of a clean end.
   absl::Status MarkClean();
   void NoteFreeSpace();
+  // Cuts off the end of the file that no commit needs any more, once the smaller master is durable.
+  void ShrinkFile();
 
-  // ---- For the holder of `publish` ----
-  // Before anything that syncs; `publish` is released while it waits.
-  void AwaitBulkSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  // ---- For the holder of `publish` (database_publish.cc) ----
+  void Await() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);         // something to change; `publish` is released meanwhile
+  void AwaitSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);     // before anything that syncs
+  void AwaitSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);   // until nothing is sealed: before anything else is published
+  // Waits until sealed commit `id` is published, or publishes it and all others.
+  absl::Status AwaitPublished(TxnId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  void PublishSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status RefuseWrites(absl::Status failed_sync) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
-  void MadeDurable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  // Marks the begin of publishing, and returns the master slot to write.
+  int BeginPublishing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  // `master`, in `slot`, is the newest: announces it.
+  void EndPublishing(const format::MasterPage& master, int slot, bool durable) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // Writes the newest snapshot's master page once more, durable, with `id_ceiling` and flags, into the slot that is not durable.
   absl::Status RewriteMaster(TxnId ceiling, uint32_t flags) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // Syncs; on failure refuses further writes and leaves the mark of a failed sync.
   absl::Status SyncOrRefuse() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  // Refuses further writes without that mark: what was written may be looked at.
+  absl::Status RefuseAfterWrite(absl::Status failed_write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  absl::Status SyncUnlocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);  // `publish` is released meanwhile
+  void Reach(const char* yield_point) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  absl::Status WriteSealed(format::MasterPage* master, bool two_phase, bool grew, int* slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  absl::Status SyncFile();
   absl::Status WriteMaster(const format::MasterPage& master, int slot);
-  std::vector<TxnId> Pinned() const;
   TxnId IdWindow() const;
 };
 

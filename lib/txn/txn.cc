@@ -11,9 +11,6 @@
 namespace johnny::txn {
 namespace {
 
-// The slot this thread used last: the next transaction will most likely find it free.
-thread_local uint32_t t_slot_hint = 0;
-
 // Errors that leave the trees as they were.
 bool IsHarmless(Code code) {
   return code == Code::kOk || code == Code::kExists || code == Code::kNotAscending || code == Code::kSizeLimit ||
@@ -26,6 +23,7 @@ Txn::~Txn() {
   if (active_) {
     Abort();
   }
+  db_->board.DropSlot(&slot_);
 }
 
 // ---- Life ----
@@ -46,43 +44,61 @@ void Txn::Start(TxnId id, const readers::Snapshot& snapshot) {
   }
   failed_ = false;
   reset_ = false;
+  gone_ = false;
 }
 
 absl::Status Txn::BeginRead() {
-  uint32_t slot = db_->board.TakeSlot(t_slot_hint);
-  if (slot == readers::SnapshotBoard::kNoSlot) {
+  bool fresh = false;
+  if (!db_->board.TakeSlot(&slot_, &fresh) && (db_->FreeDeadReaders() == 0 || !db_->board.TakeSlot(&slot_, &fresh))) {
     return MakeStatus(Code::kReadersFull, absl::StrCat("all ", db_->board.max_readers(), " reader slots are taken"));
   }
-  t_slot_hint = slot;
-  readers::ReaderSlot& mine = db_->board.slot(slot);
-  mine.process.store(db_->system->ProcessId(), std::memory_order_relaxed);
+  readers::ReaderSlot& mine = db_->board.slot(slot_.index);
+  if (fresh || labelled_) {
+    readers::SnapshotBoard::SetLabel(&mine, "");
+    labelled_ = false;
+  }
   mine.thread.store(db_->system->ThreadId(), std::memory_order_relaxed);
-  mine.since_ms.store(db_->system->MonotonicMillis(), std::memory_order_relaxed);
-  slot_ = slot;
   write_ = false;
   active_ = true;
-  readers::Snapshot snapshot = db_->board.Enter(slot);
+  absl::Status pinned = Pin();
+  if (!pinned.ok()) {
+    End();
+  }
+  return pinned;
+}
+
+// Pins the newest snapshot in this transaction's slot.
+absl::Status Txn::Pin() {
+  readers::ReaderSlot& mine = db_->board.slot(slot_.index);
+  mine.since_ms.store(db_->system->MonotonicMillis(), std::memory_order_relaxed);
+  mine.asked.store(0, std::memory_order_relaxed);
+  readers::Snapshot snapshot = db_->board.Enter(slot_.index);
+  JOHNNY_RETURN_IF_ERROR(db_->Admit(snapshot));
   Start(snapshot.txn, snapshot);
+  asked_ = &mine.asked;
   view_ = pager::View(db_->store.get(), snapshot.page_count, nullptr);
   return absl::OkStatus();
 }
 
-absl::Status Txn::BeginWrite(bool wait) {
+bool Txn::GiveUp() {
+  if (!gone_) {
+    db_->board.Leave(slot_.index);
+    gone_ = true;
+  }
+  return true;
+}
+
+void Txn::SetLabel(absl::string_view label) {
+  readers::SnapshotBoard::SetLabel(&db_->board.slot(slot_.index), label);
+  labelled_ = true;
+}
+
+absl::Status Txn::BeginWrite(uint32_t timeout_ms) {
   if (db_->options.read_only) {
     return MakeStatus(Code::kReadOnlyEnv, "the environment was opened read-only");
   }
-  if (wait) {
-    db_->writer.Acquire();
-  } else if (!db_->writer.TryAcquire()) {
-    return MakeStatus(Code::kBusy, "another write transaction is running");
-  }
-  absl::Status status;
-  if (db_->writes_refused.load(std::memory_order_relaxed)) {
-    status = MakeStatus(Code::kWritesRefused, "an earlier sync or commit failed with an unknown outcome; reopen the environment");
-  }
-  if (status.ok()) {
-    status = db_->LoadSpace();
-  }
+  JOHNNY_RETURN_IF_ERROR(db_->BecomeWriter(timeout_ms));
+  absl::Status status = db_->LoadSpace();
   absl::StatusOr<TxnId> id = status.ok() ? db_->NextId() : status;
   if (!id.ok()) {
     db_->writer.Release();
@@ -93,7 +109,9 @@ absl::Status Txn::BeginWrite(bool wait) {
   write_ = true;
   active_ = true;
   spilled_ = 0;
-  Start(*id, db_->board.Newest());
+  asked_ = &kNeverAsked;
+  const format::MasterPage& base = db_->tip;
+  Start(*id, {base.txn, base.page_count, base.table_count, base.main, base.catalog, base.free_log});
   view_ = pager::View(db_->store.get(), db_->space->page_count(), &db_->frames);
   return absl::OkStatus();
 }
@@ -105,7 +123,7 @@ void Txn::End() {
     db_->writer.Release();
   } else {
     db_->board.ReleaseSlot(slot_);
-    slot_ = readers::SnapshotBoard::kNoSlot;
+    asked_ = &kNeverAsked;
   }
 }
 
@@ -121,17 +139,17 @@ void Txn::Abort() {
 }
 
 void Txn::Reset() {
-  JOHNNY_CHECK(!write_ && !reset_);
-  db_->board.Leave(slot_);
+  db_->board.Leave(slot_.index);
   reset_ = true;
 }
 
-void Txn::Renew() {
+absl::Status Txn::Renew() {
   JOHNNY_CHECK(!write_ && reset_);
-  db_->board.slot(slot_).since_ms.store(db_->system->MonotonicMillis(), std::memory_order_relaxed);
-  readers::Snapshot snapshot = db_->board.Enter(slot_);
-  Start(snapshot.txn, snapshot);
-  view_ = pager::View(db_->store.get(), snapshot.page_count, nullptr);
+  absl::Status pinned = Pin();
+  if (!pinned.ok()) {
+    Reset();
+  }
+  return pinned;
 }
 
 // ---- Tables ----

@@ -37,20 +37,24 @@ class Txn {
   Txn& operator=(const Txn&) = delete;
 
   // ---- Life; at most one of the Begins while inactive ----
-  // kReadersFull.
+  // kReadersFull, kLockFile.
   absl::Status BeginRead();
-  // kReadOnlyEnv, kWritesRefused, kBusy (only without `wait`), kCorrupt, kIoError.
-  absl::Status BeginWrite(bool wait);
+  // kReadOnlyEnv, kWritesRefused, kBusy (after `timeout_ms`), kCorrupt, kIoError.
+  absl::Status BeginWrite(uint32_t timeout_ms);
   absl::Status Commit(Durability durability);
   void Abort();
   // Read transactions: unpin, and pin the then newest snapshot.
   void Reset();
-  void Renew();
+  absl::Status Renew();
 
   bool active() const { return active_; }
   bool write() const { return write_; }
   bool is_reset() const { return reset_; }
   bool failed() const { return failed_; }
+  // Whether a read transaction has been asked to give its snapshot up; it has, then.
+  bool IsGone() { return asked_->load(std::memory_order_relaxed) == id_ && GiveUp(); }
+  void SetLabel(absl::string_view label);
+  uint32_t slot_index() const { return slot_.index; }
   // Only abort is left, as after memory ran out in the middle of a change.
   void Fail() { failed_ = true; }
   TxnId id() const { return id_; }
@@ -90,7 +94,11 @@ class Txn {
  private:
   friend class Committer;
 
+  static constexpr std::atomic<uint64_t> kNeverAsked{UINT64_MAX};
+
   void Start(TxnId id, const readers::Snapshot& snapshot);
+  absl::Status Pin();
+  bool GiveUp();
   void End();
   absl::Status LoadState(const std::string& name, TableState* state);
   tree::WriteContext Context();
@@ -107,7 +115,10 @@ class Txn {
   bool write_ = false;
   bool reset_ = false;
   bool failed_ = false;
-  uint32_t slot_ = readers::SnapshotBoard::kNoSlot;
+  bool gone_ = false;
+  bool labelled_ = false;
+  readers::SlotHold slot_;  // idle between read transactions
+  const std::atomic<uint64_t>* asked_ = &kNeverAsked;
   TxnId id_ = 0;
   readers::Snapshot snapshot_;
   pager::View view_;

@@ -30,7 +30,8 @@ std::string Pages(uint64_t count) { return count == 1 ? "1 page" : absl::StrCat(
 // Methods that return bool return false to stop.
 class Verifier : public Visitor {
  public:
-  Verifier(txn::Database* db, const Callbacks& callbacks) : db_(*db), callbacks_(callbacks) {}
+  Verifier(txn::Database* db, const readers::Snapshot& snapshot, space::FreeSpace* space, const Callbacks& callbacks)
+      : db_(*db), callbacks_(callbacks), snapshot_(snapshot), space_(space) {}
 
   absl::StatusOr<Result> Check() {
     JOHNNY_RETURN_IF_ERROR(Prepare());
@@ -76,7 +77,6 @@ class Verifier : public Visitor {
   // ---- Before and after the walk ----
 
   absl::Status Prepare() {
-    snapshot_ = db_.board.Newest();
     JOHNNY_ASSIGN_OR_RETURN(uint64_t file_size, db_.file->Size());
     uint64_t readable = std::min(file_size, db_.store->reserved()) >> db_.store->shift();
     PageNumber pages = std::min(snapshot_.page_count, readable);
@@ -88,16 +88,18 @@ class Verifier : public Visitor {
 
   // False: the free log is damaged (which is reported), so nothing is known of the free space.
   absl::StatusOr<bool> LoadSpace() {
-    absl::Status status = db_.LoadSpace();
-    if (status.ok()) {
-      db_.space->ReleasePending();
-      return true;
+    if (space_ == nullptr) {
+      auto loaded = db_.LoadSpaceOf(snapshot_);
+      if (CodeOf(loaded.status()) == Code::kCorrupt) {
+        space_damage_ = loaded.status();
+        return false;
+      }
+      JOHNNY_RETURN_IF_ERROR(loaded.status());
+      loaded_space_ = *std::move(loaded);
+      space_ = loaded_space_.get();
     }
-    if (CodeOf(status) != Code::kCorrupt) {
-      return status;
-    }
-    space_damage_ = status;
-    return false;
+    space_->ReleasePending();
+    return true;
   }
 
   bool CheckMaster() {
@@ -109,23 +111,32 @@ class Verifier : public Visitor {
     if (!space_damage_.ok() && !ReportStatus(nullptr, space_damage_)) {
       return false;
     }
-    uint64_t offset = format::kMasterSlotOffset[db_.newest_slot];
-    PageNumber page = offset >> db_.store->shift();
-    std::vector<Byte> bytes(format::kMasterPageSize);
-    if (absl::Status read = db_.file->ReadAt(offset, bytes.data(), bytes.size()); !read.ok()) {
-      return Report(page, nullptr, std::string(read.message()));
+    absl::Status why;
+    for (int slot = 0; slot < 2; ++slot) {
+      PageNumber page = format::kMasterSlotOffset[slot] >> db_.store->shift();
+      std::vector<Byte> bytes(format::kMasterPageSize);
+      if (absl::Status read = db_.file->ReadAt(format::kMasterSlotOffset[slot], bytes.data(), bytes.size()); !read.ok()) {
+        return Report(page, nullptr, std::string(read.message()));
+      }
+      absl::StatusOr<format::MasterPage> master = format::DecodeMasterPage(bytes.data(), slot);
+      if (!master.ok()) {
+        why = master.status();
+      } else if (master->txn == snapshot_.txn && SameMaster(*master)) {
+        return true;
+      } else if (master->txn >= snapshot_.txn) {
+        bool is_newest = master->txn == snapshot_.txn;
+        return !is_newest || Report(page, nullptr, absl::StrCat("master page ", slot, ": is not as its snapshot is in use"));
+      }
     }
-    absl::StatusOr<format::MasterPage> master = format::DecodeMasterPage(bytes.data(), db_.newest_slot);
-    if (!master.ok()) {
-      return Report(page, nullptr, std::string(master.status().message()));
-    }
-    bool same = master->txn == snapshot_.txn && master->page_count == snapshot_.page_count &&
-                master->page_size == db_.page_size() && master->database_id == db_.store->database_id() &&
-                master->table_count == snapshot_.table_count && SameTree(master->main, snapshot_.main) &&
-                SameTree(master->catalog, snapshot_.catalog) && master->free_log.page == db_.newest_master.free_log.page;
-    return same || Report(page, nullptr,
-                          absl::StrCat("master page ", db_.newest_slot, ": holds transaction ", master->txn,
-                                       ", which is not the newest snapshot ", snapshot_.txn, " as it is in use"));
+    return Report(0, nullptr, absl::StrCat("no master page holds transaction ", snapshot_.txn, " or a newer one",
+                                           why.ok() ? "" : "; ", std::string(why.message())));
+  }
+
+  bool SameMaster(const format::MasterPage& master) const {
+    return master.page_count == snapshot_.page_count && master.page_size == db_.page_size() &&
+           master.database_id == db_.store->database_id() && master.table_count == snapshot_.table_count &&
+           SameTree(master.main, snapshot_.main) && SameTree(master.catalog, snapshot_.catalog) &&
+           master.free_log.page == snapshot_.free_log.page;
   }
 
   bool CheckTableCount() {
@@ -288,12 +299,12 @@ class Verifier : public Visitor {
 
   bool ClaimSpace() {
     bool alone = false;
-    for (const space::Run& run : db_.space->FreeRuns()) {
+    for (const space::Run& run : space_->FreeRuns()) {
       if (!Claim(run, Owner::kFree, nullptr, &alone)) {
         return false;
       }
     }
-    for (const auto& [pending, waits_for] : db_.space->PendingRuns()) {
+    for (const auto& [pending, waits_for] : space_->PendingRuns()) {
       if (!Claim(pending.run, Owner::kPending, nullptr, &alone)) {
         return false;
       }
@@ -303,12 +314,12 @@ class Verifier : public Visitor {
         return false;
       }
     }
-    for (const auto& record : db_.space->records()) {
+    for (const auto& record : space_->records()) {
       if (!ClaimLogPages(record.pages)) {
         return false;
       }
     }
-    for (const auto& segment : db_.space->segments()) {
+    for (const auto& segment : space_->segments()) {
       if (!ClaimLogPages(segment.pages)) {
         return false;
       }
@@ -328,7 +339,7 @@ class Verifier : public Visitor {
 
   // What the file says of the free space must be what the writer goes by.
   bool CheckFreeLog() {
-    auto log = space::LoadFreeLog(view_, db_.newest_master.free_log, snapshot_.txn, view_.page_count());
+    auto log = space::LoadFreeLog(view_, snapshot_.free_log, snapshot_.txn, view_.page_count());
     if (!log.ok()) {
       return ReportStatus(nullptr, log.status());
     }
@@ -367,6 +378,8 @@ class Verifier : public Visitor {
   const Callbacks& callbacks_;
   Result result_;
   readers::Snapshot snapshot_;
+  std::unique_ptr<space::FreeSpace> loaded_space_;
+  space::FreeSpace* space_;
   pager::View view_;
   OwnerMap owners_;
   uint64_t next_progress_ = 0;
@@ -381,6 +394,9 @@ class Verifier : public Visitor {
 
 }  // namespace
 
-absl::StatusOr<Result> Verify(txn::Database* db, const Callbacks& callbacks) { return Verifier(db, callbacks).Check(); }
+absl::StatusOr<Result> Verify(txn::Database* db, const readers::Snapshot& snapshot, space::FreeSpace* space,
+                              const Callbacks& callbacks) {
+  return Verifier(db, snapshot, space, callbacks).Check();
+}
 
 }  // namespace johnny::verify

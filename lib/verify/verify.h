@@ -1,13 +1,13 @@
-// The whole-file checker. It proves of the newest snapshot:
+// The whole-file checker. It proves of a snapshot, which is pinned or kept from changing meanwhile:
 //   1. Every page below its page count has exactly one owner: the master pages' region, a tree, a large value, the free log, the
 //      free set or the pending set. No page is lost, none is owned twice.
 //   2. Every page's checksum, number and structure are right, read again from the bytes whatever was checked before.
 //   3. Keys ascend and lie between the separators above them; levels, births (child <= parent <= snapshot) and counts fit;
 //      tables' records agree with their trees.
 //   4. Large values have the checksums that their references say.
-//   5. The free log, read back, says what is free and pending; the newest master page says what the snapshot says.
+//   5. The free log, read back, says what is free and pending in memory; the snapshot's master page, unless newer commits have
+//      overwritten it, says what the snapshot says.
 // Damage is reported and does not end the check; what lies below a damaged page cannot be checked.
-// Thread rules: the caller holds the writer lock, with no write transaction begun.
 #ifndef JOHNNY_VERIFY_VERIFY_H_
 #define JOHNNY_VERIFY_VERIFY_H_
 
@@ -38,8 +38,10 @@ struct Result {
   bool stopped = false;
 };
 
-// Loads the free space if need be. An error only when the check could not be made (I/O, memory); damage is a finding.
-absl::StatusOr<Result> Verify(txn::Database* db, const Callbacks& callbacks);
+// `space`: what the holder of the writer lock goes by; null: load it from the snapshot's free log. An error only when the check could
+// not be made (I/O, memory); damage is a finding.
+absl::StatusOr<Result> Verify(txn::Database* db, const readers::Snapshot& snapshot, space::FreeSpace* space,
+                              const Callbacks& callbacks);
 
 }  // namespace johnny::verify
 

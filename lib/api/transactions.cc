@@ -1,0 +1,197 @@
+// Transactions of the C API.
+#include <johnny/johnny.h>
+
+#include <algorithm>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "api/handles.h"
+#include "api/internal.h"
+
+using johnny::Code;
+using johnny::api::Fail;
+using johnny::api::FillStruct;
+using johnny::api::Guard;
+using johnny::txn::Durability;
+
+namespace johnny::api {
+namespace {
+
+// Cursors lose their places, and the table states forget them.
+void DetachCursors(johnny_txn* txn) {
+  for (johnny_cursor* cursor : txn->cursors) {
+    cursor->cursor.Unposition();
+    auto& of_table = cursor->state->cursors;
+    of_table.erase(std::remove(of_table.begin(), of_table.end(), &cursor->cursor), of_table.end());
+  }
+}
+
+int CheckActive(const johnny_txn* txn) {
+  if (txn == nullptr) {
+    return Fail(Code::kInvalidArgument, "the transaction is a null pointer");
+  }
+  if (int code = CheckProcess(txn->fork_generation); code != JOHNNY_OK) {
+    return code;
+  }
+  return txn->txn.active() ? JOHNNY_OK : Fail(Code::kTxnEnded, "the transaction has already ended");
+}
+
+}  // namespace
+
+int UseTxn(johnny_txn* txn) {
+  if (txn != nullptr && txn->txn.active() && !txn->txn.is_reset() && !txn->txn.IsGone() &&
+      txn->fork_generation == os::ForkGeneration()) {
+    return JOHNNY_OK;
+  }
+  if (int code = CheckActive(txn); code != JOHNNY_OK) {
+    return code;
+  }
+  return txn->txn.is_reset() ? Fail(Code::kTxnReset, "the read transaction is reset; johnny_renew() it first")
+                             : Fail(Code::kSnapshotGone, "the read transaction held back too much and lost its snapshot; end it");
+}
+
+int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state) {
+  if (int code = UseTxn(txn); code != JOHNNY_OK) {
+    return code;
+  }
+  const txn::Table* handle = AsTable(table);
+  if (handle != nullptr && handle->env != txn->env) {
+    return Fail(Code::kWrongEnv, "the table handle belongs to another environment");
+  }
+  absl::Status status;
+  *state = txn->txn.Resolve(handle, &status);
+  return *state != nullptr ? JOHNNY_OK : Fail(status);
+}
+
+}  // namespace johnny::api
+
+using johnny::api::CheckActive;
+
+extern "C" {
+
+int johnny_begin(johnny_env* env, uint32_t flags, johnny_txn** out) {
+  return johnny_begin_within(env, flags, (flags & JOHNNY_NO_WAIT) != 0 ? 0 : JOHNNY_FOR_EVER, out);
+}
+
+int johnny_begin_within(johnny_env* env, uint32_t flags, uint32_t timeout_ms, johnny_txn** out) {
+  return Guard([&] {
+    if (int code = johnny::api::UseEnv(env); code != JOHNNY_OK) {
+      return code;
+    }
+    if (out == nullptr) {
+      return Fail(Code::kInvalidArgument, "a null pointer");
+    }
+    if ((flags & ~uint32_t{JOHNNY_READ | JOHNNY_NO_WAIT}) != 0) {
+      return Fail(Code::kInvalidArgument, "unknown flags");
+    }
+    bool read = (flags & JOHNNY_READ) != 0;
+    johnny_txn* txn = johnny::api::TakeHandle(env, read);
+    absl::Status status = read ? txn->txn.BeginRead() : txn->txn.BeginWrite((flags & JOHNNY_NO_WAIT) != 0 ? 0 : timeout_ms);
+    if (!status.ok()) {
+      johnny::api::GiveHandleBack(txn);
+      return Fail(status);
+    }
+    *out = txn;
+    return static_cast<int>(JOHNNY_OK);
+  });
+}
+
+int johnny_commit_with(johnny_txn* txn, uint32_t durability) {
+  return Guard([&] {
+    if (int code = CheckActive(txn); code != JOHNNY_OK) {
+      return code;
+    }
+    johnny::api::DetachCursors(txn);
+    absl::Cleanup give_back = [txn] {
+      if (txn->txn.active()) {  // memory ran out on the way
+        txn->txn.Abort();
+      }
+      johnny::api::GiveHandleBack(txn);
+    };
+    if (durability > JOHNNY_ASYNC) {
+      txn->txn.Abort();
+      return Fail(Code::kInvalidArgument, absl::StrCat("unknown durability ", durability, "; the transaction was aborted"));
+    }
+    absl::Status status = txn->txn.Commit(static_cast<Durability>(durability));
+    return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
+  });
+}
+
+int johnny_commit(johnny_txn* txn) { return johnny_commit_with(txn, JOHNNY_DURABILITY_DEFAULT); }
+
+int johnny_abort(johnny_txn* txn) {
+  if (txn == nullptr) {
+    return JOHNNY_OK;
+  }
+  return Guard([&] {
+    if (int code = CheckActive(txn); code != JOHNNY_OK) {
+      return code;
+    }
+    johnny::api::DetachCursors(txn);
+    txn->txn.Abort();
+    johnny::api::GiveHandleBack(txn);
+    return static_cast<int>(JOHNNY_OK);
+  });
+}
+
+int johnny_reset(johnny_txn* txn) {
+  if (int code = johnny::api::UseTxn(txn); code != JOHNNY_OK && code != JOHNNY_SNAPSHOT_GONE) {
+    return code;
+  }
+  if (txn->txn.write()) {
+    return Fail(Code::kWrongTxn, "only read transactions can be reset");
+  }
+  for (johnny_cursor* cursor : txn->cursors) {
+    cursor->cursor.Unposition();
+  }
+  txn->txn.Reset();
+  return JOHNNY_OK;
+}
+
+int johnny_renew(johnny_txn* txn) {
+  if (int code = CheckActive(txn); code != JOHNNY_OK) {
+    return code;
+  }
+  if (txn->txn.write() || !txn->txn.is_reset()) {
+    return Fail(Code::kWrongTxn, "only a reset read transaction can be renewed");
+  }
+  absl::Status status = txn->txn.Renew();
+  return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
+}
+
+int johnny_txn_set_label(johnny_txn* txn, const char* label) {
+  if (int code = johnny::api::UseTxn(txn); code != JOHNNY_OK) {
+    return code;
+  }
+  if (label == nullptr) {
+    return Fail(Code::kInvalidArgument, "a null pointer");
+  }
+  if (txn->txn.write()) {
+    return Fail(Code::kWrongTxn, "only read transactions have labels");
+  }
+  txn->txn.SetLabel(label);
+  return JOHNNY_OK;
+}
+
+uint64_t johnny_txn_id(const johnny_txn* txn) { return txn != nullptr && txn->txn.active() ? txn->txn.id() : 0; }
+
+int johnny_txn_get_info(johnny_txn* txn, johnny_txn_info* out) {
+  if (int code = johnny::api::UseTxn(txn); code != JOHNNY_OK) {
+    return code;
+  }
+  if (out == nullptr) {
+    return Fail(Code::kInvalidArgument, "a null pointer");
+  }
+  johnny_txn_info info = {};
+  info.id = txn->txn.id();
+  info.read_only = txn->txn.write() ? 0 : 1;
+  info.failed = txn->txn.failed() ? 1 : 0;
+  info.changed_pages = txn->txn.changed_pages();
+  info.spilled_pages = txn->txn.write() ? txn->txn.spilled_pages() : 0;
+  info.freed_pages = txn->txn.freed_pages();
+  info.extent_pages = txn->txn.extent_pages_written();
+  info.lag = txn->txn.write() ? 0 : txn->env->db->board.newest() - txn->txn.id();
+  return FillStruct(info, out);
+}
+
+}  // extern "C"

@@ -1,0 +1,301 @@
+// Publishing master pages and making commits durable.
+#include <algorithm>
+#include <array>
+
+#include "absl/cleanup/cleanup.h"
+#include "base/seeded_bug.h"
+#include "base/status.h"
+#include "txn/database.h"
+
+namespace johnny::txn {
+namespace {
+
+using readers::SharedState;
+
+constexpr int kSyncTries = 4;  // before a sync that others keep overtaking asks for the writer lock
+
+absl::Status Refused() {
+  return MakeStatus(Code::kWritesRefused,
+                    "an earlier sync or commit failed with an unknown outcome; close the database in all processes and reopen it");
+}
+
+}  // namespace
+
+// ---- Syncs ----
+
+absl::Status Database::SyncFile() {
+  system->YieldPoint("sync");
+  absl::Status status = file->SyncData();
+  if (!status.ok() && IsSeeded(SeededBug::kRetriedSync)) {
+    status = file->SyncData();
+  }
+  return status;
+}
+
+absl::Status Database::SyncOrRefuse() {
+  absl::Status status = SyncFile();
+  return status.ok() ? status : RefuseWrites(std::move(status));
+}
+
+absl::Status Database::RefuseWrites(absl::Status failed_sync) {
+  failed_sync = RefuseAfterWrite(std::move(failed_sync));
+  // Others, now or when the lock file has been built anew, would see in the page cache what the disk never got. The mark tells them
+  // where to stop; that it may not reach the disk does not matter, for after a restart the disk is the truth.
+  uint64_t word = state().commit.load(std::memory_order_seq_cst);
+  bool newest_is_durable = (word & SharedState::kDurable) != 0;
+  uint64_t slot = state().newest_slot.load(std::memory_order_relaxed) & 1;
+  std::array<Byte, format::kSyncMarkSize> mark;
+  format::EncodeSyncMark({system->BootId(), durable_txn(), newest_is_durable ? slot : 1 - slot}, mark.data());
+  Slice piece = MakeSlice(mark.data(), mark.size());
+  file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)).IgnoreError();
+  return failed_sync;
+}
+
+absl::Status Database::RefuseAfterWrite(absl::Status failed_write) {
+  refused_here.store(true, std::memory_order_relaxed);
+  state().writes_refused.store(1, std::memory_order_relaxed);
+  return failed_write;
+}
+
+absl::Status Database::Sync() {
+  bool is_writer = false;
+  absl::Cleanup release = [&] {
+    if (is_writer) {
+      writer.Release();
+    }
+  };
+  for (int i = 0;; ++i) {
+    MutexLock lock(&publish);
+    AwaitSync();
+    if (writes_refused()) {
+      return Refused();
+    }
+    uint64_t word = state().commit.load(std::memory_order_seq_cst);
+    if ((word & SharedState::kDurable) != 0) {
+      return absl::OkStatus();
+    }
+    bool last_try = i == kSyncTries && (is_writer || writer.HeldByThisThread());
+    if (last_try) {
+      AwaitSealed();
+      AwaitSync();
+      return SyncLocked();  // holding everybody up; little is left to write
+    }
+    if (i == kSyncTries) {
+      publish.Unlock();
+      absl::Status became = BecomeWriter(os::kWaitForEver);
+      publish.Lock();
+      JOHNNY_RETURN_IF_ERROR(became);
+      is_writer = true;
+      --i;
+      continue;
+    }
+    syncing = true;
+    publish.Unlock();
+    system->YieldPoint("bulk sync");
+    absl::Status status = file->SyncData();
+    publish.Lock();
+    syncing = false;
+    published.notify_all();
+    if (!status.ok()) {
+      return RefuseWrites(std::move(status));
+    }
+    // Not if somebody has begun to overwrite the master page meanwhile: then what was synced may be gone.
+    word &= ~SharedState::kPublishing;
+    if (state().commit.compare_exchange_strong(word, word | SharedState::kDurable, std::memory_order_seq_cst)) {
+      lazy_bytes.store(0, std::memory_order_relaxed);
+      state().durable_txn.store(SharedState::IdOf(word), std::memory_order_seq_cst);
+      return absl::OkStatus();
+    }
+  }
+}
+
+absl::Status Database::WaitDurable(TxnId id) {
+  while (durable_txn() < id) {
+    if (board.newest() < id) {
+      return MakeStatus(Code::kInvalidArgument, "no transaction with this id has committed");
+    }
+    JOHNNY_RETURN_IF_ERROR(Sync());
+  }
+  return absl::OkStatus();
+}
+
+void Database::SyncInBackground(uint64_t bytes, bool now) {
+  uint64_t written = lazy_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  now |= options.sync_bytes != 0 && written >= options.sync_bytes;
+  if (now || options.sync_interval_ms != 0) {
+    background.Start(std::chrono::milliseconds(options.sync_interval_ms), [this] { Sync().IgnoreError(); });
+  }
+  if (now) {
+    background.SyncNow();
+  }
+}
+
+// With nobody publishing: what is the newest stays it.
+absl::Status Database::SyncLocked() {
+  if (writes_refused()) {
+    return Refused();
+  }
+  uint64_t word = state().commit.load(std::memory_order_seq_cst);
+  if ((word & SharedState::kDurable) == 0) {
+    JOHNNY_RETURN_IF_ERROR(SyncOrRefuse());
+    lazy_bytes.store(0, std::memory_order_relaxed);
+    state().commit.store(word | SharedState::kDurable, std::memory_order_seq_cst);
+    state().durable_txn.store(SharedState::IdOf(word), std::memory_order_seq_cst);
+  }
+  id_ceiling = newest_master.id_ceiling;
+  return absl::OkStatus();
+}
+
+// ---- Waiting ----
+
+void Database::Await() {
+  std::unique_lock<std::mutex> lock(publish.native(), std::adopt_lock);
+  published.wait(lock);
+  lock.release();
+}
+
+void Database::AwaitSync() {
+  while (syncing) {
+    Await();
+  }
+}
+
+void Database::AwaitSealed() {
+  while (!sealed.empty() && !writes_refused()) {
+    if (syncing) {
+      Await();
+    } else {
+      PublishSealed();
+    }
+  }
+}
+
+// ---- Publishing ----
+
+absl::Status Database::WriteMaster(const format::MasterPage& master, int slot) {
+  std::array<Byte, format::kMasterPageSize> page;
+  format::EncodeMasterPage(master, page.data());
+  Slice piece = MakeSlice(page.data(), page.size());
+  system->YieldPoint("master");
+  return file->WriteAt(format::kMasterSlotOffset[slot], absl::MakeConstSpan(&piece, 1));
+}
+
+int Database::BeginPublishing() {
+  uint64_t word = state().commit.fetch_or(SharedState::kPublishing, std::memory_order_seq_cst);
+  if ((word & SharedState::kDurable) == 0) {
+    return IsSeeded(SeededBug::kOneMasterSlot) ? 0 : newest_slot;
+  }
+  state().durable_txn.store(SharedState::IdOf(word), std::memory_order_seq_cst);
+  id_ceiling = newest_master.id_ceiling;
+  return IsSeeded(SeededBug::kOneMasterSlot) ? 0 : 1 - newest_slot;
+}
+
+void Database::EndPublishing(const format::MasterPage& master, int slot, bool durable) {
+  newest_master = master;
+  newest_slot = slot;
+  state().newest_slot.store(static_cast<uint32_t>(slot), std::memory_order_relaxed);
+  if (durable) {
+    id_ceiling = master.id_ceiling;
+    state().durable_txn.store(master.txn, std::memory_order_seq_cst);
+    lazy_bytes.store(0, std::memory_order_relaxed);
+  }
+  board.Announce({master.txn, master.page_count, master.table_count, master.main, master.catalog, master.free_log});
+  seen_publications = state().publications.fetch_add(1, std::memory_order_seq_cst) + 1;
+  state().commit.store(master.txn << 2 | (durable ? SharedState::kDurable : 0), std::memory_order_seq_cst);
+}
+
+absl::Status Database::AwaitPublished(TxnId id) {
+  while (newest_master.txn < id) {
+    if (writes_refused()) {
+      return id <= unknown_outcome_to ? MakeStatus(Code::kOutcomeUnknown, failure) : MakeStatus(Code::kIoError, failure);
+    }
+    if (syncing) {
+      Await();
+    } else {
+      PublishSealed();
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Database::Reach(const char* yield_point) {
+  publish.Unlock();
+  system->YieldPoint(yield_point);
+  publish.Lock();
+}
+
+absl::Status Database::SyncUnlocked() {
+  publish.Unlock();
+  absl::Status status = SyncFile();
+  publish.Lock();
+  return status.ok() ? status : RefuseWrites(std::move(status));
+}
+
+// The two phases. An error: writes are refused.
+absl::Status Database::WriteSealed(format::MasterPage* master, bool two_phase, bool grew, int* slot) {
+  bool swapped = IsSeeded(SeededBug::kSyncsSwapped);
+  bool sync_data = two_phase && !IsSeeded(SeededBug::kNoFirstSync) && !(IsSeeded(SeededBug::kNoSyncAfterGrowth) && grew);
+  if (sync_data && !swapped) {
+    JOHNNY_RETURN_IF_ERROR(SyncUnlocked());
+  }
+  if (writes_refused()) {
+    return RefuseAfterWrite(MakeStatus(Code::kIoError, "a sync failed elsewhere; the transaction was not committed"));
+  }
+  Reach("commit: data written");
+  *slot = BeginPublishing();
+  master->id_ceiling = std::max(id_ceiling, master->txn + IdWindow());
+  master->flags = two_phase ? format::kMasterDurable : 0;
+  master->durable_txn = two_phase ? master->txn : durable_txn();
+  unknown_outcome_to = master->txn;  // if anything fails from here on
+  publish.Unlock();
+  absl::Status written = WriteMaster(*master, *slot);
+  publish.Lock();
+  if (!written.ok()) {
+    return RefuseAfterWrite(std::move(written));
+  }
+  if (!IsSeeded(SeededBug::kNoSecondSync)) {
+    JOHNNY_RETURN_IF_ERROR(SyncUnlocked());
+  }
+  if (sync_data && swapped) {
+    JOHNNY_RETURN_IF_ERROR(SyncUnlocked());
+  }
+  Reach("commit: master published");
+  return absl::OkStatus();
+}
+
+// Publishes the newest sealed commit, and with it those before it. `publish` is released during the syncs, so that more can be sealed
+// meanwhile.
+void Database::PublishSealed() {
+  format::MasterPage master = sealed.back().master;
+  bool two_phase = std::any_of(sealed.begin(), sealed.end(), [](const Sealed& commit) { return commit.two_phase; });
+  bool grew = std::any_of(sealed.begin(), sealed.end(), [](const Sealed& commit) { return commit.grew; });
+  int slot = 0;
+  syncing = true;
+  absl::Status status = WriteSealed(&master, two_phase, grew, &slot);
+  if (status.ok()) {
+    EndPublishing(master, slot, /*durable=*/true);
+  } else {
+    failure = std::string(status.message());
+  }
+  while (!sealed.empty() && (sealed.front().master.txn <= master.txn || !status.ok())) {
+    sealed.pop_front();
+    writer.Unkeep();
+  }
+  syncing = false;
+  published.notify_all();
+}
+
+absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {
+  JOHNNY_RETURN_IF_ERROR(SyncLocked());
+  format::MasterPage master = newest_master;
+  master.id_ceiling = ceiling;
+  master.flags = flags;
+  master.durable_txn = master.txn;
+  int slot = BeginPublishing();
+  absl::Status status = WriteMaster(master, slot);
+  JOHNNY_RETURN_IF_ERROR(status.ok() ? SyncOrRefuse() : RefuseAfterWrite(std::move(status)));
+  EndPublishing(master, slot, /*durable=*/true);
+  return absl::OkStatus();
+}
+
+}  // namespace johnny::txn

@@ -1,0 +1,120 @@
+#include "txn/writer_lock.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/status.h"
+#include "readers/lock_file.h"
+
+namespace johnny::txn {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+absl::Status WriterLock::Acquire(uint32_t timeout_ms, bool* fresh) {
+  *fresh = false;
+  auto deadline = steady_clock::now() + milliseconds(timeout_ms);
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (held_) {
+    Waiter waiter;
+    waiters_.push_back(&waiter);
+    auto granted = [&waiter] { return waiter.has_it; };
+    if (timeout_ms == os::kWaitForEver) {
+      waiter.granted.wait(lock, granted);
+    } else if (timeout_ms == 0 || !waiter.granted.wait_until(lock, deadline, granted)) {
+      waiters_.erase(std::find(waiters_.begin(), waiters_.end(), &waiter));
+      return MakeStatus(Code::kBusy, "another write transaction is running");
+    }
+  }
+  held_ = true;
+  absl::Status status;
+  if (file_ != nullptr) {
+    if (file_locked_ && MustYield()) {
+      unkept_.wait(lock, [this] { return kept_ == 0; });
+      UnlockFile();
+    }
+    if (!file_locked_) {
+      uint32_t left = timeout_ms;
+      if (timeout_ms != 0 && timeout_ms != os::kWaitForEver) {
+        auto rest = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now()).count();
+        left = static_cast<uint32_t>(std::clamp<int64_t>(rest, 0, timeout_ms));
+      }
+      status = LockFile(&lock, left, fresh);
+    }
+  }
+  if (!status.ok()) {
+    PassOn();
+    return status;
+  }
+  ++turns_;
+  owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  return absl::OkStatus();
+}
+
+// Held by this thread within the process; gives the mutex up while it waits.
+absl::Status WriterLock::LockFile(std::unique_lock<std::mutex>* lock, uint32_t timeout_ms, bool* fresh) {
+  lock->unlock();
+  absl::Status status = file_->Lock(readers::kWriterLock, os::File::LockKind::kExclusive);
+  if (CodeOf(status) == Code::kBusy && timeout_ms != 0) {
+    state_->waiting_writers.fetch_add(1, std::memory_order_relaxed);
+    status = file_->Lock(readers::kWriterLock, os::File::LockKind::kExclusive, timeout_ms);
+    state_->waiting_writers.fetch_sub(1, std::memory_order_relaxed);
+  }
+  lock->lock();
+  if (status.ok()) {
+    file_locked_ = true;
+    turns_ = 0;
+    *fresh = true;
+  } else if (CodeOf(status) == Code::kBusy) {
+    status = MakeStatus(Code::kBusy, "another process is running a write transaction");
+  }
+  return status;
+}
+
+void WriterLock::UnlockFile() {
+  file_->Unlock(readers::kWriterLock);
+  file_locked_ = false;
+}
+
+// To the next who waits in this process, if any; else to the others.
+void WriterLock::PassOn() {
+  if (!waiters_.empty()) {
+    Waiter* next = waiters_.front();
+    waiters_.pop_front();
+    next->has_it = true;
+    next->granted.notify_one();
+    return;
+  }
+  held_ = false;
+  if (file_locked_ && kept_ == 0) {
+    UnlockFile();
+  }
+}
+
+void WriterLock::Release() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  owner_.store(std::thread::id(), std::memory_order_relaxed);
+  PassOn();
+}
+
+void WriterLock::Keep() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  ++kept_;
+}
+
+void WriterLock::Unkeep() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (--kept_ == 0) {
+    unkept_.notify_all();
+    if (!held_ && file_locked_) {
+      UnlockFile();
+    }
+  }
+}
+
+bool WriterLock::IsAwaited() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return !waiters_.empty();
+}
+
+}  // namespace johnny::txn
