@@ -31,7 +31,13 @@ class HollowFile : public os::File {
     return absl::OkStatus();
   }
   absl::StatusOr<std::unique_ptr<os::Mapping>> Map(uint64_t reserve) override { return std::make_unique<HollowMapping>(reserve); }
-  absl::Status Lock(uint64_t, LockKind) override { return absl::OkStatus(); }
+  absl::StatusOr<std::unique_ptr<os::SharedMapping>> MapShared(uint64_t) override { return MakeStatus(Code::kIoError, "hollow"); }
+  absl::StatusOr<os::FileIdentity> Identity() override { return os::FileIdentity{}; }
+  absl::Status SetPermissions(uint32_t) override { return absl::OkStatus(); }
+  bool IsOnNetwork() override { return false; }
+  absl::Status Lock(uint64_t, LockKind, uint32_t) override { return absl::OkStatus(); }
+  void Unlock(uint64_t) override {}
+  absl::StatusOr<bool> IsLockedByOthers(uint64_t) override { return false; }
 
  private:
   class HollowMapping : public os::Mapping {

@@ -5,15 +5,25 @@
 // log which disks are possible. An acknowledged test step goes into the same log as a mark, so each point of the log tells what a
 // reopened database must hold.
 //
-// Invariants
-//   1. The log, applied to the image the system started from, gives the files as they are.
-//   2. A failed sync that drops (fsyncgate) changes nothing that can be read; only the log knows that those writes may be lost.
-//   3. While the system is dead (Kill), calls fail and leave no trace.
+// There may be several virtual processes: the SimSystem itself is one, NewProcess() gives others. Each has files of its own,
+// whose locks exclude those of all other files, and dies alone. What they map shared is the same memory.
 //
-// Thread rules: all methods may be called from any thread.
+// Lock files (names that end in kLockSuffix) leave nothing in the log: after a power cut they are gone, or tests put there what
+// they like. Their calls count, and fail on command, as all others do.
+//
+// Invariants
+//   1. The log, applied to the image the system started from, gives the files as they are, lock files excepted.
+//   2. A failed sync that drops (fsyncgate) changes nothing that can be read; only the log knows that those writes may be lost.
+//   3. While a process is dead (Kill), its calls fail and leave no trace, and it holds no lock.
+//   4. What is called on every operation of the library (ids, time, yield points) takes no mutex, which would hide races from
+//   TSan.
+//
+// Thread rules: all methods may be called from any thread, except that hooks are set, and logs looked at, while no other runs.
 #ifndef JOHNNY_TEST_SUPPORT_SIM_SYSTEM_H_
 #define JOHNNY_TEST_SUPPORT_SIM_SYSTEM_H_
 
+#include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -64,7 +74,27 @@ struct Event {
   int64_t value = 0;
 };
 
-enum class Call { kOpen, kLink, kUnlink, kSyncDirectory, kRead, kWrite, kSync, kSize, kResize, kPreallocate, kMap, kLock };
+// What counts as a call and can fail. Unlock() and IsOnNetwork() cannot.
+enum class Call {
+  kOpen,
+  kLink,
+  kUnlink,
+  kIdentityOf,
+  kSyncDirectory,
+  kRead,
+  kWrite,
+  kSync,
+  kSize,
+  kResize,
+  kPreallocate,
+  kMap,
+  kMapShared,
+  kIdentity,
+  kSetPermissions,
+  kLock,
+  kQueryLock,
+};
+inline constexpr int kCallKinds = static_cast<int>(Call::kQueryLock) + 1;
 
 // What is to fail, counted from SetFault() on.
 struct Fault {
@@ -75,6 +105,64 @@ struct Fault {
   bool drops = true;     // a failing sync drops what it should have made durable, and later syncs believe it durable
   bool partial = false;  // a failing write has written its first half
   bool kills = false;    // not an error: the process dies there (see Kill)
+  const os::System* process = nullptr;  // only calls of this SimProcess (or SimSystem) count and fail; nullptr: all do
+};
+
+inline constexpr char kLockSuffix[] = "-lock";
+
+class SimFile;
+class SimSystem;
+struct SimInode;
+
+// What a file keeps of the process that opened it. Guarded by the system's mutex.
+struct SimLife {
+  bool dead = false;
+};
+
+// One process of a SimSystem.
+class SimProcess : public os::System {
+ public:
+  // Use SimSystem::NewProcess(). `identity` is what Fault::process calls it; nullptr: itself.
+  SimProcess(SimSystem* system, const os::System* identity);
+  // The process exits, if it has not died yet.
+  ~SimProcess() override { Kill(); }
+  SimProcess(const SimProcess&) = delete;
+  SimProcess& operator=(const SimProcess&) = delete;
+
+  absl::StatusOr<std::unique_ptr<os::File>> Open(const std::string& path, os::OpenMode mode, uint32_t permissions) override;
+  absl::Status Link(const std::string& from, const std::string& to) override;
+  absl::Status Unlink(const std::string& path) override;
+  absl::StatusOr<os::FileIdentity> IdentityOf(const std::string& path) override;
+  absl::Status SyncDirectoryOf(const std::string& path) override;
+  uint64_t MonotonicMillis() override;
+  uint64_t ProcessId() override { return id_.load(std::memory_order_relaxed); }
+  uint64_t ThreadId() override;
+  uint32_t UserId() override { return user_.load(std::memory_order_relaxed); }
+  uint64_t BootId() override;
+  uint64_t RandomNumber() override;
+  void YieldPoint(const char* name) override;
+
+  // Ends the process: every call fails without effect, so that its handles can be closed, until Revive() starts the next one.
+  // Files that are open stay dead; their locks are gone at once, and who waits for one in this process gets kIoError. What was
+  // written to shared memory stays. May be called from a yield hook.
+  void Kill();
+  // Starts the next process, under another id.
+  void Revive();
+  bool dead() const;
+  void set_user_id(uint32_t user) { user_ = user; }
+  // For the yield points of this process, instead of the system's hook.
+  void set_yield_hook(std::function<void(SimProcess*, const char*)> hook) { yield_hook_ = std::move(hook); }
+
+ private:
+  friend class SimFile;
+  friend class SimSystem;
+
+  SimSystem* const system_;
+  const os::System* const identity_;
+  std::atomic<uint64_t> id_;
+  std::atomic<uint32_t> user_{1000};
+  std::shared_ptr<SimLife> life_ = std::make_shared<SimLife>();  // guarded by the system's mutex
+  std::function<void(SimProcess*, const char*)> yield_hook_;
 };
 
 class SimSystem : public os::System {
@@ -86,58 +174,79 @@ class SimSystem : public os::System {
   SimSystem(const DiskImage& image, uint64_t seed, uint64_t boot_id);
   ~SimSystem() override;
 
-  absl::StatusOr<std::unique_ptr<os::File>> Open(const std::string& path, os::OpenMode mode, uint32_t permissions) override;
-  absl::Status Link(const std::string& from, const std::string& to) override;
-  absl::Status Unlink(const std::string& path) override;
-  absl::Status SyncDirectoryOf(const std::string& path) override;
-  uint64_t MonotonicMillis() override;
-  uint64_t ProcessId() override;
-  uint64_t ThreadId() override;
+  // ---- The first process ----
+  absl::StatusOr<std::unique_ptr<os::File>> Open(const std::string& path, os::OpenMode mode, uint32_t permissions) override {
+    return first_->Open(path, mode, permissions);
+  }
+  absl::Status Link(const std::string& from, const std::string& to) override { return first_->Link(from, to); }
+  absl::Status Unlink(const std::string& path) override { return first_->Unlink(path); }
+  absl::StatusOr<os::FileIdentity> IdentityOf(const std::string& path) override { return first_->IdentityOf(path); }
+  absl::Status SyncDirectoryOf(const std::string& path) override { return first_->SyncDirectoryOf(path); }
+  uint64_t MonotonicMillis() override { return first_->MonotonicMillis(); }
+  uint64_t ProcessId() override { return first_->ProcessId(); }
+  uint64_t ThreadId() override { return first_->ThreadId(); }
+  uint32_t UserId() override { return first_->UserId(); }
   uint64_t BootId() override { return boot_id_; }
-  uint64_t RandomNumber() override;
-  void YieldPoint(const char* name) override;
+  uint64_t RandomNumber() override { return first_->RandomNumber(); }
+  void YieldPoint(const char* name) override { first_->YieldPoint(name); }
+  void Kill() { first_->Kill(); }
+  void Revive() { first_->Revive(); }
+  void set_user_id(uint32_t user) { first_->set_user_id(user); }
+
+  // ---- Further processes, which must not outlive the system ----
+  std::unique_ptr<SimProcess> NewProcess();
 
   // ---- The log ----
   void Mark(MarkKind kind, int64_t value = 0);
-  void set_recording(bool recording) { recording_ = recording; }
+  void set_recording(bool recording);
   const std::vector<Event>& events() const { return events_; }
   std::vector<Event> TakeEvents() { return std::move(events_); }
 
   // ---- Faults ----
   void SetFault(const Fault& fault);
-  void ClearFault() { fault_.reset(); }
-  uint64_t faults_fired() const { return faults_fired_; }
-  uint64_t calls() const { return calls_; }  // so far, of all kinds
-  uint64_t calls(Call call) const { return calls_by_kind_[static_cast<int>(call)]; }
-  // Ends the process: every call fails without effect, so that its handles can be closed, until Revive() starts the next one.
-  // Files that are open stay dead, their locks are gone.
-  void Kill();
-  void Revive() { dead_ = false; }
+  void ClearFault();
+  uint64_t faults_fired() const;
+  uint64_t calls() const;  // so far, of all kinds and processes
+  uint64_t calls(Call call) const;
   // Blocks of all files together may not take more than so many bytes; 0: no limit.
-  void set_capacity(uint64_t bytes) { capacity_ = bytes; }
+  void set_capacity(uint64_t bytes);
   uint64_t allocated_bytes() const;
+  // For the yield points of all processes that have no hook of their own.
   void set_yield_hook(std::function<void(const char*)> hook) { yield_hook_ = std::move(hook); }
 
+  // ---- The disk, from outside: these are no calls of a process ----
   // What the files hold now.
-  DiskImage Snapshot() const;
-  bool Exists(const std::string& path) const { return names_.contains(path); }
+  DiskImage Snapshot(bool with_lock_files = false) const;
+  bool Exists(const std::string& path) const;
+  // Moves the file to another name. Rename() is kExists when that is taken, Replace() puts the file in the other's place.
+  absl::Status Rename(const std::string& from, const std::string& to);
+  absl::Status Replace(const std::string& from, const std::string& to);
+  void set_on_network(bool on_network) { on_network_ = on_network; }
 
  private:
   friend class SimFile;
-  struct Inode;
+  friend class SimProcess;
+  using Names = std::map<std::string, std::shared_ptr<SimInode>>;
 
-  // Counts a call and decides whether it fails.
-  absl::Status Enter(Call call, const std::string& path);
+  // All of these want the mutex held.
+  // Counts a call and decides whether it fails. `life` is that of the process when it opened the file.
+  absl::Status Enter(SimProcess* process, const SimLife& life, Call call, const std::string& path);
+  void Kill(SimProcess* process);
   void Record(Event event);
-  std::shared_ptr<Inode> NewInode();
-  absl::Status Allocate(Inode* inode, uint64_t offset, uint64_t size);
-  absl::Status Write(Inode* inode, uint64_t offset, Slice bytes);
+  void RecordName(Event::Kind kind, const SimInode& inode, const std::string& name);
+  void RecordData(const SimInode& inode, Event event);
+  absl::StatusOr<Names::iterator> Find(const std::string& path);
+  absl::Status Allocate(SimInode* inode, uint64_t offset, uint64_t size);
+  absl::Status Write(SimInode* inode, uint64_t offset, Slice bytes);
+  void Bind(const std::string& name, std::shared_ptr<SimInode> inode, Event::Kind kind);
+  absl::Status Unbind(const std::string& name);
 
-  mutable std::recursive_mutex mutex_;
-  uint64_t boot_id_;
+  mutable std::mutex mutex_;
+  std::condition_variable lock_released_;  // or the process that waits for one was killed
+  const uint64_t boot_id_;
   uint64_t random_;
-  uint64_t clock_ = 1000;
-  std::map<std::string, std::shared_ptr<Inode>> names_;
+  std::atomic<uint64_t> clock_{1000};
+  Names names_;
   int next_inode_ = 0;
   std::vector<Event> events_;
   bool recording_ = true;
@@ -145,12 +254,13 @@ class SimSystem : public os::System {
   uint64_t fault_seen_ = 0;
   uint64_t faults_fired_ = 0;
   uint64_t calls_ = 0;
-  uint64_t calls_by_kind_[12] = {};
-  bool dead_ = false;
-  uint64_t process_ = 1;  // counts processes; a file of an earlier one is dead
+  uint64_t calls_by_kind_[kCallKinds] = {};
+  std::atomic<uint64_t> next_process_id_{101};
   uint64_t capacity_ = 0;
   uint64_t allocated_ = 0;
+  std::atomic<bool> on_network_{false};
   std::function<void(const char*)> yield_hook_;
+  std::unique_ptr<SimProcess> first_;  // the last member: it uses the others when it goes
 };
 
 }  // namespace johnny::sim
