@@ -128,33 +128,14 @@ class Inspection {
 
 std::vector<johnny_reader_info> ListReaders(txn::Database* db) {
   Inspection inspection(db);
-  std::vector<space::FreeSpace::Waiting> waiting;
-  if (inspection.Load().ok()) {  // damage there is no reason to hide the readers
-    waiting = inspection.space().PendingRuns();
-  }
+  bool loaded = inspection.Load().ok();  // damage there is no reason to hide the readers
   std::vector<johnny_reader_info> readers;
-  TxnId newest = db->board.newest();
-  uint64_t now = db->system->MonotonicMillis();
   for (uint32_t i = 0; i < db->board.used_slots(); ++i) {
-    const readers::ReaderSlot& slot = db->board.slot(i);
-    johnny_reader_info info = {};
-    info.struct_size = sizeof info;
-    info.snapshot = slot.snapshot.load(std::memory_order_acquire);
-    if (info.snapshot == 0 || i == inspection.slot()) {
-      continue;
+    johnny_reader_info info = DescribeReader(*db, i);
+    if (info.snapshot != 0 && i != inspection.slot()) {
+      info.pages_held_back = loaded ? inspection.space().PagesWaitingFor(info.snapshot) : 0;
+      readers.push_back(info);
     }
-    uint32_t process = readers::ReaderSlot::ProcessOf(slot.owner.load(std::memory_order_relaxed));
-    info.process_id = db->ProcessIdOf(process);
-    info.thread_id = slot.thread.load(std::memory_order_relaxed);
-    uint64_t since = slot.since_ms.load(std::memory_order_relaxed);
-    info.lag = newest - std::min(newest, info.snapshot);
-    info.age_ms = now - std::min(now, since);
-    info.asked_to_go = slot.asked.load(std::memory_order_relaxed) == info.snapshot ? 1 : 0;
-    readers::SnapshotBoard::GetLabel(slot, info.label);
-    for (const auto& [pending, waits_for] : waiting) {
-      info.pages_held_back += waits_for == info.snapshot ? pending.run.pages : 0;
-    }
-    readers.push_back(info);
   }
   return readers;
 }
@@ -331,6 +312,26 @@ int RunVerify(johnny_env* env, johnny_finding_callback on_finding, johnny_progre
 }
 
 }  // namespace
+}  // namespace johnny::api
+
+namespace johnny::api {
+
+johnny_reader_info DescribeReader(const txn::Database& db, uint32_t index) {
+  const readers::ReaderSlot& slot = db.board.slot(index);
+  johnny_reader_info info = {};
+  info.struct_size = sizeof info;
+  info.snapshot = slot.snapshot.load(std::memory_order_acquire);
+  info.process_id = db.ProcessIdOf(readers::ReaderSlot::ProcessOf(slot.owner.load(std::memory_order_relaxed)));
+  info.thread_id = slot.thread.load(std::memory_order_relaxed);
+  TxnId newest = db.board.newest();
+  uint64_t now = db.system->MonotonicMillis();
+  info.lag = newest - std::min(newest, info.snapshot);
+  info.age_ms = now - std::min(now, slot.since_ms.load(std::memory_order_relaxed));
+  info.asked_to_go = slot.asked.load(std::memory_order_relaxed) == info.snapshot ? 1 : 0;
+  readers::SnapshotBoard::GetLabel(slot, info.label);
+  return info;
+}
+
 }  // namespace johnny::api
 
 using namespace johnny::api;  // NOLINT: this file is the C side of the names above

@@ -88,6 +88,9 @@ int GuardChange(johnny_txn* txn, Body body) {
   }
 }
 
+// The reader in this slot, but for what it holds back.
+johnny_reader_info DescribeReader(const txn::Database& db, uint32_t slot);
+
 // JOHNNY_OK if the environment can be used in this process.
 int UseEnv(const johnny_env* env);
 // JOHNNY_OK if the transaction can be used for reading, with its table's state; else the misuse's code.

@@ -45,6 +45,7 @@ class PosixSystemImpl : public System {
   absl::StatusOr<FileIdentity> IdentityOf(const std::string& path) override;
   absl::Status SyncDirectoryOf(const std::string& path) override;
   uint64_t MonotonicMillis() override;
+  void Sleep(uint32_t milliseconds) override;
   uint64_t ProcessId() override { return OwnIds().process; }
   uint64_t ThreadId() override { return OwnIds().thread; }
   uint32_t UserId() override { return ::geteuid(); }
@@ -104,6 +105,11 @@ absl::Status PosixSystemImpl::SyncDirectoryOf(const std::string& path) {
     return ErrnoStatus("sync", directory, error);
   }
   return absl::OkStatus();
+}
+
+void PosixSystemImpl::Sleep(uint32_t milliseconds) {
+  timespec pause = {static_cast<time_t>(milliseconds / 1000), static_cast<long>(milliseconds % 1000) * 1000000};
+  ::nanosleep(&pause, nullptr);  // cut short by a signal: no harm
 }
 
 uint64_t PosixSystemImpl::MonotonicMillis() {

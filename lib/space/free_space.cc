@@ -355,6 +355,16 @@ std::vector<Run> FreeSpace::FreeRuns() const {
   return runs;
 }
 
+uint64_t FreeSpace::PagesWaitingFor(TxnId snapshot) const {
+  uint64_t pages = 0;
+  if (auto at = pending_.find(snapshot); at != pending_.end()) {
+    for (const PendingRun& run : at->second) {
+      pages += run.run.pages;
+    }
+  }
+  return pages;
+}
+
 std::vector<FreeSpace::Waiting> FreeSpace::PendingRuns() const {
   std::vector<Waiting> runs;
   for (const auto& [snapshot, waiting] : pending_) {

@@ -90,6 +90,7 @@ class FreeSpace {
     TxnId waits_for;
   };
   std::vector<Waiting> PendingRuns() const;
+  uint64_t PagesWaitingFor(TxnId snapshot) const;
   const std::vector<SegmentRef>& segments() const { return segments_; }
   const std::deque<LoadedLog::Record>& records() const { return records_; }
 

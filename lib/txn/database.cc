@@ -108,7 +108,13 @@ absl::Status Database::LoadSpace() {
   if (space != nullptr) {
     return absl::OkStatus();
   }
-  auto loaded = std::make_unique<space::FreeSpace>(file.get(), store.get(), SpaceOptions(*this), [this] { return Pinned(); });
+  auto pins = [this] {
+    if (space != nullptr) {  // and short of room
+      AskSlowReaders();
+    }
+    return Pinned();
+  };
+  auto loaded = std::make_unique<space::FreeSpace>(file.get(), store.get(), SpaceOptions(*this), pins);
   pager::View view(store.get(), tip.page_count, nullptr);
   JOHNNY_RETURN_IF_ERROR(loaded->Load(view, tip.free_log, tip.txn));
   space = std::move(loaded);
@@ -178,6 +184,28 @@ absl::Status Database::MarkClean() {
   }
   return RewriteMaster(state().last_id.load(std::memory_order_relaxed) + IdWindow(),
                        format::kMasterDurable | format::kMasterClean);
+}
+
+void Database::AskSlowReaders() {
+  if (options.reader_limit_ms == 0 && options.reader_limit_bytes == 0) {
+    return;
+  }
+  TxnId newest = board.newest();
+  uint64_t now = system->MonotonicMillis();
+  for (uint32_t i = 0; i < board.used_slots(); ++i) {
+    readers::ReaderSlot& slot = board.slot(i);
+    TxnId snapshot = slot.snapshot.load(std::memory_order_seq_cst);
+    if (snapshot == 0 || snapshot >= newest || slot.asked.load(std::memory_order_relaxed) == snapshot) {
+      continue;
+    }
+    uint64_t pages = space->PagesWaitingFor(snapshot);
+    uint64_t age = now - std::min(now, slot.since_ms.load(std::memory_order_relaxed));
+    bool too_old = options.reader_limit_ms != 0 && age > options.reader_limit_ms;
+    bool too_much = options.reader_limit_bytes != 0 && pages << store->shift() > options.reader_limit_bytes;
+    if ((too_old || too_much) && pages != 0 && (!options.must_go || options.must_go(i, pages))) {
+      slot.asked.store(snapshot, std::memory_order_relaxed);
+    }
+  }
 }
 
 void Database::ShrinkFile() {}

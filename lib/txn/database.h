@@ -20,6 +20,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -52,8 +53,11 @@ struct DatabaseOptions {
   uint32_t sync_interval_ms = 0;  // between background syncs of lazy commits; 0: none
   uint64_t sync_bytes = 0;        // written by lazy commits, after which the background syncs at once; 0: never
   bool shrink = true;
+  // Readers that hold back more may be asked to give their snapshots up; 0: no limit.
   uint32_t reader_limit_ms = 0;
   uint64_t reader_limit_bytes = 0;
+  // Whether the reader in this slot has to go; null: all have to.
+  std::function<bool(uint32_t slot, uint64_t pages_held_back)> must_go;
 };
 
 // A name in the catalog, known to the environment for its lifetime. Index 0 is the main table.
@@ -129,6 +133,10 @@ struct Database {
   uint32_t page_size() const { return store->page_size(); }
   readers::SharedState& state() const { return board.memory().state(); }
   TxnId durable_txn() const;
+  // The master slot that holds it, as the holder of the writer lock knows.
+  int durable_slot() const {
+    return (state().commit.load(std::memory_order_seq_cst) & readers::SharedState::kDurable) != 0 ? newest_slot : 1 - newest_slot;
+  }
   bool writes_refused() const {
     return refused_here.load(std::memory_order_relaxed) || state().writes_refused.load(std::memory_order_relaxed) != 0;
   }
@@ -168,6 +176,8 @@ struct Database {
   // Makes everything durable and the newest master page the mark of a clean end.
   absl::Status MarkClean();
   void NoteFreeSpace();
+  // Asks readers past their limits to give their snapshots up.
+  void AskSlowReaders();
   // Cuts off the end of the file that no commit needs any more, once the smaller master is durable.
   void ShrinkFile();
 

@@ -89,7 +89,7 @@ TEST(RecoveryTest, SlotsOfDifferentDatabasesAreNotMixed) {
   });
   file.MustOpen();
   EXPECT_EQ(file.Contents(), (Model{{"k", "2"}}));
-  EXPECT_LT(file.db().last_id, 1u << 30) << "the stranger's ids mean nothing";
+  EXPECT_LT(file.db().state().last_id, 1u << 30) << "the stranger's ids mean nothing";
 }
 
 class UnsyncedTest : public testing::TestWithParam<Durability> {
@@ -109,7 +109,7 @@ class UnsyncedTest : public testing::TestWithParam<Durability> {
     EXPECT_TRUE(file_.Contents() == before_);
     EXPECT_EQ(file_.db().discarded_txn, master_.txn);
     EXPECT_FALSE(file_.db().opened_clean);
-    EXPECT_GE(file_.db().last_id, master_.id_ceiling) << "its id is not used again";
+    EXPECT_GE(file_.db().state().last_id, master_.id_ceiling) << "its id is not used again";
   }
 
   DatabaseFile file_;
@@ -162,7 +162,7 @@ TEST_P(UnsyncedTest, ADamagedLastChunkOfALargeValueDiscardsTheCommit) {
 
 TEST_P(UnsyncedTest, AFileThatLacksItsPagesDiscardsTheCommit) {
   CommitOnTop(test::Pattern(500000, 1));
-  uint64_t durable_pages = file_.Master(file_.db().durable_slot)->page_count;
+  uint64_t durable_pages = file_.Master(file_.db().durable_slot())->page_count;
   if (GetParam() == Durability::kSingleSync) {
     durable_pages = file_.Master(1 - file_.db().newest_slot)->page_count;
   }
@@ -207,7 +207,7 @@ TEST_P(IdTest, NoIdIsHandedOutTwiceWhateverEndsTheProcess) {
     for (int i = 0; i < 1 + round % 3; ++i) {
       file.MustPut("k" + std::to_string(i), "v");
       // The promise of the durable master: nothing above its ceiling is in use.
-      EXPECT_LE(file.ids().back(), file.Master(file.db().durable_slot)->id_ceiling);
+      EXPECT_LE(file.ids().back(), file.Master(file.db().durable_slot())->id_ceiling);
     }
     int newest = file.db().newest_slot;
     switch (round % 4) {
@@ -223,7 +223,7 @@ TEST_P(IdTest, NoIdIsHandedOutTwiceWhateverEndsTheProcess) {
         break;
       case 3: {  // a transaction was begun and its id seen, but never committed
         txn::Txn txn(&file.db());
-        ASSERT_TRUE(txn.BeginWrite(true).ok());
+        ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
         EXPECT_GT(txn.id(), file.ids().back());
         txn.Abort();
         file.Restart(static_cast<uint64_t>(round) + 2);
@@ -240,11 +240,11 @@ TEST(IdWindowTest, WindowsRunOutWithoutACommit) {
   TxnId last = 0;
   for (int i = 0; i < 3000; ++i) {  // more than one window of 1024
     txn::Txn txn(&file.db());
-    ASSERT_TRUE(txn.BeginWrite(true).ok());
+    ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
     EXPECT_GT(txn.id(), last);
     last = txn.id();
     if (i % 100 == 0) {
-      auto master = file.Master(file.db().durable_slot);
+      auto master = file.Master(file.db().durable_slot());
       ASSERT_TRUE(master.ok());
       EXPECT_LE(last, master->id_ceiling);
       EXPECT_TRUE(master->durable());
@@ -263,11 +263,11 @@ TEST(FailedSyncTest, LaterOpensOfThisBootSeeTheDurableState) {
     DatabaseFile file;
     file.MustOpen();
     file.MustPut("k", "durable");
-    TxnId durable = file.db().durable_txn.load();
+    TxnId durable = file.db().durable_txn();
     bool two_phase = durability == Durability::kTwoPhase;
     file.system().SetFault({.call = sim::Call::kSync, .skip = two_phase ? 1u : 0u});
     EXPECT_EQ(CodeOf(file.Put("k", "lost", durability)), Code::kOutcomeUnknown);
-    EXPECT_TRUE(file.db().writes_refused.load());
+    EXPECT_TRUE(file.db().writes_refused());
     EXPECT_EQ(CodeOf(file.Put("k", "more")), Code::kWritesRefused);
     EXPECT_EQ(file.Contents(), (Model{{"k", "durable"}})) << "readers go on";
     TxnId lost = file.ids().back();
@@ -275,7 +275,7 @@ TEST(FailedSyncTest, LaterOpensOfThisBootSeeTheDurableState) {
     file.MustOpen();
     EXPECT_EQ(file.Contents(), (Model{{"k", "durable"}}));
     EXPECT_EQ(file.db().discarded_txn, lost);
-    EXPECT_EQ(file.db().durable_txn.load(), durable);
+    EXPECT_EQ(file.db().durable_txn(), durable);
     file.MustPut("k", "after");
     EXPECT_GT(file.ids().back(), lost);
     file.Restart(2);

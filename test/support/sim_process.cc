@@ -1,3 +1,4 @@
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -74,6 +75,9 @@ absl::Status SimProcess::SyncDirectoryOf(const std::string& path) {
   system_->Record({.kind = Event::Kind::kSyncDirectory, .name = DirectoryOf(path)});
   return absl::OkStatus();
 }
+
+// No time passes in tests.
+void SimProcess::Sleep(uint32_t) { std::this_thread::yield(); }
 
 uint64_t SimProcess::MonotonicMillis() { return system_->clock_.fetch_add(1, std::memory_order_relaxed); }
 

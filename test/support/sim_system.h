@@ -135,6 +135,7 @@ class SimProcess : public os::System {
   absl::StatusOr<os::FileIdentity> IdentityOf(const std::string& path) override;
   absl::Status SyncDirectoryOf(const std::string& path) override;
   uint64_t MonotonicMillis() override;
+  void Sleep(uint32_t milliseconds) override;
   uint64_t ProcessId() override { return id_.load(std::memory_order_relaxed); }
   uint64_t ThreadId() override;
   uint32_t UserId() override { return user_.load(std::memory_order_relaxed); }
@@ -183,6 +184,7 @@ class SimSystem : public os::System {
   absl::StatusOr<os::FileIdentity> IdentityOf(const std::string& path) override { return first_->IdentityOf(path); }
   absl::Status SyncDirectoryOf(const std::string& path) override { return first_->SyncDirectoryOf(path); }
   uint64_t MonotonicMillis() override { return first_->MonotonicMillis(); }
+  void Sleep(uint32_t milliseconds) override { first_->Sleep(milliseconds); }
   uint64_t ProcessId() override { return first_->ProcessId(); }
   uint64_t ThreadId() override { return first_->ThreadId(); }
   uint32_t UserId() override { return first_->UserId(); }

@@ -48,8 +48,8 @@ class CommitTest : public testing::Test {
     file_.MustPut("k", value, durability);
     return Protocol(file_.system().TakeEvents());
   }
-  char DurableSlot() { return static_cast<char>('0' + file_.db().durable_slot); }
-  char OtherSlot() { return static_cast<char>('1' - file_.db().durable_slot); }
+  char DurableSlot() { return static_cast<char>('0' + file_.db().durable_slot()); }
+  char OtherSlot() { return static_cast<char>('1' - file_.db().durable_slot()); }
 
   DatabaseFile file_;
 };
@@ -58,7 +58,7 @@ TEST_F(CommitTest, TwoPhaseSyncsPagesBeforeTheMasterAndTheMasterBeforeTheAnswer)
   for (int i = 0; i < 4; ++i) {
     std::string expected = std::string("ps") + OtherSlot() + "s";
     EXPECT_EQ(ProtocolOf(Durability::kTwoPhase), expected);
-    EXPECT_EQ(file_.db().newest_slot, file_.db().durable_slot);
+    EXPECT_EQ(file_.db().newest_slot, file_.db().durable_slot());
   }
 }
 
@@ -66,25 +66,25 @@ TEST_F(CommitTest, SingleSyncWritesPagesAndMasterAndSyncsOnce) {
   std::string expected = std::string("p") + OtherSlot() + "s";
   EXPECT_EQ(ProtocolOf(Durability::kSingleSync), expected);
   EXPECT_FALSE(file_.db().newest_master.durable()) << "it must prove itself after a crash";
-  EXPECT_EQ(file_.db().durable_txn.load(), file_.ids().back()) << "but it is durable now";
+  EXPECT_EQ(file_.db().durable_txn(), file_.ids().back()) << "but it is durable now";
 }
 
 TEST_F(CommitTest, LazyNeverSyncsNorOverwritesTheDurableMaster) {
-  TxnId durable = file_.db().durable_txn.load();
-  int slot = file_.db().durable_slot;
+  TxnId durable = file_.db().durable_txn();
+  int slot = file_.db().durable_slot();
   for (int i = 0; i < 5; ++i) {
     std::string expected = std::string("p") + OtherSlot();
     EXPECT_EQ(ProtocolOf(Durability::kLazy), expected);
-    EXPECT_EQ(file_.db().durable_slot, slot);
-    EXPECT_EQ(file_.db().durable_txn.load(), durable);
+    EXPECT_EQ(file_.db().durable_slot(), slot);
+    EXPECT_EQ(file_.db().durable_txn(), durable);
     EXPECT_EQ(file_.db().newest_master.durable_txn, durable);
     EXPECT_EQ(file_.Master(slot)->txn, durable);
   }
   file_.system().TakeEvents();
   EXPECT_TRUE(file_.db().Sync().ok());
   EXPECT_EQ(Protocol(file_.system().TakeEvents()), "s") << "a sync needs no other master page";
-  EXPECT_EQ(file_.db().durable_slot, 1 - slot);
-  EXPECT_EQ(file_.db().durable_txn.load(), file_.ids().back());
+  EXPECT_EQ(file_.db().durable_slot(), 1 - slot);
+  EXPECT_EQ(file_.db().durable_txn(), file_.ids().back());
   EXPECT_TRUE(file_.db().Sync().ok());
   EXPECT_EQ(Protocol(file_.system().TakeEvents()), "") << "nothing left to sync";
   std::string expected = std::string("ps") + OtherSlot() + "s";
@@ -124,7 +124,7 @@ TEST_F(CommitTest, ACommitWithoutChangesPublishesNothing) {
   TxnId newest = file_.db().board.newest();
   file_.system().TakeEvents();
   Txn txn(&file_.db());
-  ASSERT_TRUE(txn.BeginWrite(true).ok());
+  ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
   EXPECT_TRUE(txn.Commit(Durability::kDefault).ok());
   EXPECT_FALSE(txn.active());
   EXPECT_EQ(Protocol(file_.system().TakeEvents()), "");
@@ -140,7 +140,7 @@ TEST_F(CommitTest, EachFailureHasOneOfThreeOutcomes) {
       file.MustOpen();
       file.MustPut("k", "old");
       Txn txn(&file.db());
-      ASSERT_TRUE(txn.BeginWrite(true).ok());
+      ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
       absl::Status status;
       ASSERT_TRUE(txn.Put(txn.Resolve(nullptr, &status), "k", "new", tree::PutMode::kUpsert).ok());
       TxnId id = txn.id();
@@ -149,7 +149,7 @@ TEST_F(CommitTest, EachFailureHasOneOfThreeOutcomes) {
       EXPECT_FALSE(txn.active());
       bool fired = file.system().faults_fired() > 0;
       file.system().ClearFault();
-      bool refused = file.db().writes_refused.load();
+      bool refused = file.db().writes_refused();
       const Model before{{"k", "old"}}, after{{"k", "new"}};
       if (status.ok()) {
         EXPECT_FALSE(fired) << "call " << call << " failed unnoticed";
@@ -194,7 +194,7 @@ TEST_F(CommitTest, AFailedCommitGivesItsPagesBack) {
   auto before = figures();
   for (int i = 0; i < 20; ++i) {
     Txn txn(&file_.db());
-    ASSERT_TRUE(txn.BeginWrite(true).ok());
+    ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
     absl::Status status;
     TableState* main = txn.Resolve(nullptr, &status);
     for (int j = 0; j < 50; ++j) {
@@ -209,7 +209,7 @@ TEST_F(CommitTest, AFailedCommitGivesItsPagesBack) {
 TEST_F(CommitTest, WhatASyncFailedForIsNotCommittedLater) {
   file_.system().SetFault({.call = sim::Call::kSync});
   EXPECT_EQ(CodeOf(file_.Put("k", "v")), Code::kIoError) << "the first sync: the master was not written";
-  EXPECT_TRUE(file_.db().writes_refused.load()) << "a failed sync is never retried";
+  EXPECT_TRUE(file_.db().writes_refused()) << "a failed sync is never retried";
   file_.system().TakeEvents();
   EXPECT_EQ(CodeOf(file_.Put("k", "v")), Code::kWritesRefused);
   EXPECT_EQ(CodeOf(file_.db().Sync()), Code::kWritesRefused);
@@ -218,7 +218,7 @@ TEST_F(CommitTest, WhatASyncFailedForIsNotCommittedLater) {
 }
 
 TEST_F(CommitTest, AFailedLazySyncLeavesTheMark) {
-  TxnId durable = file_.db().durable_txn.load();
+  TxnId durable = file_.db().durable_txn();
   file_.MustPut("k", "v", Durability::kLazy);
   file_.system().SetFault({.call = sim::Call::kSync});
   EXPECT_EQ(CodeOf(file_.db().Sync()), Code::kIoError);

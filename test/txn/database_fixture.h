@@ -18,6 +18,16 @@ namespace johnny::txn {
 
 using Model = std::map<std::string, std::string>;
 
+// Whether nobody holds the lock.
+inline bool IsFree(WriterLock* lock) {
+  bool fresh = false;
+  bool free = lock->Acquire(0, &fresh).ok();
+  if (free) {
+    lock->Release();
+  }
+  return free;
+}
+
 class DatabaseFile {
  public:
   explicit DatabaseFile(Durability durability = Durability::kTwoPhase) {
@@ -65,7 +75,7 @@ class DatabaseFile {
   // Runs one write transaction with one put.
   absl::Status Put(Slice key, Slice value, Durability durability = Durability::kDefault) {
     Txn txn(db_.get());
-    absl::Status status = txn.BeginWrite(true);
+    absl::Status status = txn.BeginWrite(os::kWaitForEver);
     if (!status.ok()) {
       return status;
     }
@@ -80,7 +90,7 @@ class DatabaseFile {
   // Entries that make a tree of several levels.
   void Fill(uint64_t n) {
     Txn txn(db_.get());
-    ASSERT_TRUE(txn.BeginWrite(true).ok());
+    ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
     absl::Status status;
     TableState* main = txn.Resolve(nullptr, &status);
     for (uint64_t i = 0; i < n; ++i) {

@@ -9,40 +9,6 @@
 namespace johnny::txn {
 namespace {
 
-TEST(WriterQueueTest, IsHeldByOneAndReleasedByAnyThread) {
-  WriterQueue queue;
-  EXPECT_TRUE(queue.TryAcquire());
-  EXPECT_FALSE(queue.TryAcquire());
-  std::thread([&] { queue.Release(); }).join();
-  EXPECT_TRUE(queue.TryAcquire());
-  queue.Release();
-  queue.Acquire();
-  EXPECT_FALSE(queue.TryAcquire());
-  queue.Release();
-}
-
-TEST(WriterQueueTest, LetsOneInAtATimeAndNobodyStarves) {
-  WriterQueue queue;
-  int inside = 0;  // guarded by the queue
-  uint64_t total = 0;
-  std::atomic<int> broken{0};
-  auto work = [&] {
-    for (int i = 0; i < 2000; ++i) {
-      queue.Acquire();
-      broken += ++inside == 1 ? 0 : 1;
-      ++total;
-      --inside;
-      queue.Release();
-    }
-  };
-  std::thread one(work), two(work), three(work);
-  one.join();
-  two.join();
-  three.join();
-  EXPECT_EQ(broken.load(), 0);
-  EXPECT_EQ(total, 6000u);
-}
-
 class DatabaseTest : public testing::Test {
  protected:
   void SetUp() override { file_.MustOpen(); }
@@ -107,8 +73,7 @@ TEST_F(DatabaseTest, ADamagedFreeLogFailsWritersAndNotReaders) {
   file_.MustOpen();
   EXPECT_EQ(file_.Contents(), (Model{{"k", "1"}}));
   EXPECT_EQ(CodeOf(file_.Put("k", "2")), Code::kCorrupt);
-  EXPECT_TRUE(file_.db().writer.TryAcquire()) << "the failed begin gave the lock back";
-  file_.db().writer.Release();
+  EXPECT_TRUE(IsFree(&file_.db().writer)) << "the failed begin gave the lock back";
 }
 
 TEST_F(DatabaseTest, LazyEnvironmentsHaveWideIdWindows) {

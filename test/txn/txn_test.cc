@@ -56,7 +56,7 @@ TEST_F(TxnTest, RenewMovesToTheNewestSnapshot) {
   EXPECT_EQ(value, "1");
   reader.Reset();
   EXPECT_TRUE(reader.is_reset());
-  reader.Renew();
+  EXPECT_TRUE(reader.Renew().ok());
   EXPECT_EQ(reader.id(), file_.ids().back());
   ASSERT_EQ(reader.Get(Main(&reader), "k", &value), Lookup::kFound);
   EXPECT_EQ(value, "2");
@@ -64,22 +64,22 @@ TEST_F(TxnTest, RenewMovesToTheNewestSnapshot) {
 
 TEST_F(TxnTest, OneWriterAtATime) {
   Txn writer(&file_.db()), another(&file_.db());
-  ASSERT_TRUE(writer.BeginWrite(true).ok());
-  EXPECT_EQ(CodeOf(another.BeginWrite(false)), Code::kBusy);
+  ASSERT_TRUE(writer.BeginWrite(os::kWaitForEver).ok());
+  EXPECT_EQ(CodeOf(another.BeginWrite(0)), Code::kBusy);
   writer.Abort();
-  EXPECT_TRUE(another.BeginWrite(false).ok());
+  EXPECT_TRUE(another.BeginWrite(0).ok());
 }
 
 TEST_F(TxnTest, AReadOnlyDatabaseHasNoWriters) {
   ASSERT_TRUE(file_.Close().ok());
   file_.options().database.read_only = true;
   file_.MustOpen();
-  EXPECT_EQ(CodeOf(Txn(&file_.db()).BeginWrite(true)), Code::kReadOnlyEnv);
+  EXPECT_EQ(CodeOf(Txn(&file_.db()).BeginWrite(os::kWaitForEver)), Code::kReadOnlyEnv);
 }
 
 TEST_F(TxnTest, ArgumentsMayPointIntoTheTransactionsOwnPages) {
   Txn txn(&file_.db());
-  ASSERT_TRUE(txn.BeginWrite(true).ok());
+  ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
   TableState* main = Main(&txn);
   std::string text(700, 't');
   MustPut(&txn, main, "source", text);
@@ -109,7 +109,7 @@ TEST_F(TxnTest, ArgumentsMayPointIntoTheTransactionsOwnPages) {
 
 TEST_F(TxnTest, HarmlessErrorsDoNotFailTheTransaction) {
   Txn txn(&file_.db());
-  ASSERT_TRUE(txn.BeginWrite(true).ok());
+  ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
   TableState* main = Main(&txn);
   MustPut(&txn, main, "k", "v");
   EXPECT_EQ(CodeOf(txn.Put(main, "k", "w", PutMode::kNoOverwrite)), Code::kExists);
@@ -127,7 +127,7 @@ TEST_F(TxnTest, DamageFailsTheTransactionUntilItIsAborted) {
   file_.FlipPage(root);
   file_.MustOpen();
   Txn txn(&file_.db());
-  ASSERT_TRUE(txn.BeginWrite(true).ok());
+  ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
   TableState* main = Main(&txn);
   EXPECT_EQ(CodeOf(txn.Put(main, "k", "v", PutMode::kUpsert)), Code::kCorrupt);
   EXPECT_TRUE(txn.failed());
@@ -137,15 +137,14 @@ TEST_F(TxnTest, DamageFailsTheTransactionUntilItIsAborted) {
   EXPECT_EQ(CodeOf(txn.CreateTable(MakeTable("t"))), Code::kTxnFailed);
   EXPECT_EQ(CodeOf(txn.Commit(Durability::kDefault)), Code::kTxnFailed);
   EXPECT_FALSE(txn.active()) << "a failed commit ends the transaction";
-  EXPECT_TRUE(file_.db().writer.TryAcquire());
-  file_.db().writer.Release();
+  EXPECT_TRUE(IsFree(&file_.db().writer));
 }
 
 TEST_F(TxnTest, TablesComeAndGoWithTheirTransaction) {
   Table* one = MakeTable("one");
   Table* two = MakeTable("two");
   Txn txn(&file_.db());
-  ASSERT_TRUE(txn.BeginWrite(true).ok());
+  ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
   EXPECT_EQ(ResolveError(&txn, one), Code::kNoTable);
   ASSERT_TRUE(txn.CreateTable(one).ok());
   EXPECT_EQ(CodeOf(txn.CreateTable(one)), Code::kExists);
@@ -153,14 +152,14 @@ TEST_F(TxnTest, TablesComeAndGoWithTheirTransaction) {
   MustPut(&txn, txn.Resolve(one, &status), "k", "v");
   EXPECT_EQ(txn.table_count(), 1u);
   txn.Abort();
-  ASSERT_TRUE(txn.BeginWrite(true).ok());
+  ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
   EXPECT_EQ(ResolveError(&txn, one), Code::kNoTable) << "the abort took it along";
   EXPECT_EQ(txn.table_count(), 0u);
   ASSERT_TRUE(txn.CreateTable(one).ok());
   MustPut(&txn, txn.Resolve(one, &status), "k", "v");
   ASSERT_TRUE(txn.Commit(Durability::kDefault).ok());
 
-  ASSERT_TRUE(txn.BeginWrite(true).ok());
+  ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
   ASSERT_TRUE(txn.RenameTable(one, two).ok());
   EXPECT_EQ(ResolveError(&txn, one), Code::kNoTable);
   EXPECT_EQ(DatabaseFile::Contents(&txn, two), (Model{{"k", "v"}}));
@@ -171,14 +170,14 @@ TEST_F(TxnTest, TablesComeAndGoWithTheirTransaction) {
 
   Txn reader(&file_.db());
   ASSERT_TRUE(reader.BeginRead().ok());
-  ASSERT_TRUE(txn.BeginWrite(true).ok());
+  ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
   ASSERT_TRUE(txn.DropTable(two).ok());
   EXPECT_EQ(ResolveError(&txn, two), Code::kNoTable);
   ASSERT_TRUE(txn.DropTable(one).ok());
   ASSERT_TRUE(txn.Commit(Durability::kDefault).ok());
   EXPECT_EQ(DatabaseFile::Contents(&reader, two), (Model{{"k", "v"}})) << "an older snapshot has it still";
   reader.Reset();
-  reader.Renew();
+  EXPECT_TRUE(reader.Renew().ok());
   EXPECT_EQ(ResolveError(&reader, two), Code::kNoTable);
   EXPECT_TRUE(reader.catalog().empty());
 }
@@ -186,7 +185,7 @@ TEST_F(TxnTest, TablesComeAndGoWithTheirTransaction) {
 TEST_F(TxnTest, ACatalogRecordOfTheWrongSizeIsDamage) {
   Table* table = MakeTable("t");
   Txn txn(&file_.db());
-  ASSERT_TRUE(txn.BeginWrite(true).ok());
+  ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
   ASSERT_TRUE(txn.CreateTable(table).ok());
   ASSERT_TRUE(txn.Commit(Durability::kDefault).ok());
   // As a forger would: an ordinary tree with another value in it takes the catalog's place.
@@ -207,7 +206,7 @@ TEST_F(TxnTest, CursorsKeepTheirPlaceThroughChangesAndSpills) {
   file_.Crash();
   file_.MustOpen();
   Txn txn(&file_.db());
-  ASSERT_TRUE(txn.BeginWrite(true).ok());
+  ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
   TableState* main = Main(&txn);
   MustPut(&txn, main, "m", "here");
   Cursor cursor(&txn.view(), &main->record);
@@ -230,7 +229,7 @@ TEST_F(TxnTest, CursorsKeepTheirPlaceThroughChangesAndSpills) {
 TEST_F(TxnTest, RanksAreExactBeforeTheCommit) {
   file_.Fill(2000);
   Txn txn(&file_.db());
-  ASSERT_TRUE(txn.BeginWrite(true).ok());
+  ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
   TableState* main = Main(&txn);
   for (int i = 0; i < 500; ++i) {
     MustPut(&txn, main, "a" + std::to_string(1000 + i), "v");
@@ -252,7 +251,7 @@ class FullTest : public testing::Test {
     file_.options().database.size_limit = limit_pages * 4096;
     file_.MustOpen();
   }
-  static void Begin(Txn* txn) { ASSERT_TRUE(txn->BeginWrite(true).ok()); }
+  static void Begin(Txn* txn) { ASSERT_TRUE(txn->BeginWrite(os::kWaitForEver).ok()); }
   static TableState* Resolve(Txn* txn, const Table* table) {
     absl::Status status;
     return txn->Resolve(table, &status);
