@@ -100,7 +100,7 @@ TEST_F(ForkTest, AChildClosesNothingTwice) {
     file.reset();
     return Write(own.get(), 0, {"own"}).ok() && Read(own.get(), 0, 3) == "own" && own->Lock(1, Kind::kShared).ok() ? 0 : 3;
   });
-  EXPECT_EQ(ExitCodeOf(child), 0);
+  ASSERT_EQ(ExitCodeOf(child), 0);
   EXPECT_EQ(Read(Open("g", OpenMode::kReadOnly).get(), 0, 3), "own");
 }
 
