@@ -1,11 +1,11 @@
-// Everything the library asks of the operating system, as an interface: posix.h implements it, and the tests have a
+// Everything the library asks of the operating system, as an interface: posix.cc implements it, and the tests have a
 // simulated one that records and perturbs what is written.
 //
 // Errors carry kIoError, kDiskFull (ENOSPC, EDQUOT), kPermission, kNoSuchFile, kExists, kBusy or kNoMemory, with the path and the
 // system's words. EINTR and short transfers are dealt with inside.
 // Thread rules: all methods may be called from any thread; the library never writes the same bytes from two threads at once.
 // Forks: a child inherits no lock of its parent's (its copies of the descriptors that carry them are closed at once), and nothing
-// it does with an inherited File has an effect on the file or on the parent.
+// it does with an inherited File has an effect on the file or on the parent: methods fail with kForked, or do nothing.
 #ifndef JOHNNY_OS_OS_H_
 #define JOHNNY_OS_OS_H_
 
@@ -76,7 +76,7 @@ class File {
 
   // ---- Open-file-description locks on single bytes, which need not exist ----
   // They belong to this File, not to the process: two Files of one process exclude each other. Dead processes hold none.
-  enum class LockKind { kShared, kExclusive };  // kExclusive needs a file opened for writing
+  enum class LockKind { kShared, kExclusive };  // kExclusive needs a file opened for writing (kPermission)
   // Takes the lock, or turns the one held into this kind. kBusy when somebody else's stands in the way for `timeout_ms`.
   virtual absl::Status Lock(uint64_t offset, LockKind kind, uint32_t timeout_ms = 0) = 0;
   // Gives it back; nothing if it is not held.

@@ -4,10 +4,10 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <thread>
@@ -15,41 +15,10 @@
 
 #include "base/status.h"
 #include "os/os.h"
+#include "os/posix_fixture.h"
 
 namespace johnny::os {
 namespace {
-
-class PosixTest : public testing::Test {
- protected:
-  PosixTest() {
-    const char* base = std::getenv("TMPDIR");
-    std::string name = std::string(base != nullptr ? base : "/tmp") + "/johnny_posix_XXXXXX";
-    directory_ = mkdtemp(name.data());
-  }
-  ~PosixTest() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
-  }
-
-  std::string Path(const std::string& name) const { return directory_ + "/" + name; }
-  std::unique_ptr<File> Open(const std::string& name, OpenMode mode) {
-    auto file = system_->Open(Path(name), mode, 0640);
-    EXPECT_TRUE(file.ok()) << file.status();
-    return file.ok() ? *std::move(file) : nullptr;
-  }
-  Code OpenError(const std::string& name, OpenMode mode = OpenMode::kReadWrite) {
-    return CodeOf(system_->Open(Path(name), mode, 0640).status());
-  }
-  static absl::Status Write(File* file, uint64_t offset, std::vector<Slice> pieces) { return file->WriteAt(offset, pieces); }
-  static std::string Read(File* file, uint64_t offset, size_t size) {
-    std::string bytes(size, '?');
-    absl::Status status = file->ReadAt(offset, bytes.data(), size);
-    return status.ok() ? bytes : std::string(status.message());
-  }
-
-  System* system_ = PosixSystem();
-  std::string directory_;
-};
 
 TEST_F(PosixTest, WritesPiecesOneAfterTheOther) {
   auto file = Open("f", OpenMode::kCreateNew);
@@ -198,22 +167,6 @@ TEST_F(PosixTest, MappingTakesLessWhereAddressSpaceIsShort) {
   EXPECT_EQ((*small)->reserved(), static_cast<uint64_t>(sysconf(_SC_PAGESIZE)));
 }
 
-TEST_F(PosixTest, LocksBelongToTheOpenFile) {
-  using Kind = File::LockKind;
-  constexpr uint64_t kFar = uint64_t{1} << 62;
-  auto one = Open("f", OpenMode::kCreateNew);
-  auto two = Open("f", OpenMode::kReadWrite);
-  EXPECT_TRUE(one->Lock(kFar, Kind::kShared).ok());
-  EXPECT_TRUE(two->Lock(kFar, Kind::kShared).ok());
-  EXPECT_EQ(CodeOf(two->Lock(kFar, Kind::kExclusive)), Code::kBusy);
-  EXPECT_TRUE(two->Lock(kFar + 1, Kind::kExclusive).ok()) << "another byte";
-  EXPECT_EQ(CodeOf(one->Lock(kFar + 1, Kind::kShared)), Code::kBusy);
-  one.reset();
-  EXPECT_TRUE(two->Lock(kFar, Kind::kExclusive).ok()) << "closing the file released its locks";
-  EXPECT_EQ(CodeOf(Open("f", OpenMode::kReadWrite)->Lock(kFar, Kind::kShared)), Code::kBusy);
-  EXPECT_EQ(CodeOf(Open("f", OpenMode::kReadOnly)->Lock(kFar, Kind::kShared)), Code::kBusy);
-}
-
 TEST_F(PosixTest, LinkGivesASecondNameAndNeverReplaces) {
   {
     auto file = Open("temporary", OpenMode::kCreateNew);
@@ -235,6 +188,7 @@ TEST_F(PosixTest, SyncDirectoryOfFindsTheDirectory) {
 
 TEST_F(PosixTest, FilesAreNotInheritedByPrograms) {
   auto file = Open("f", OpenMode::kCreateNew);
+  ASSERT_TRUE(file->Lock(0, File::LockKind::kShared).ok());
   int found = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
     std::error_code ignored;
@@ -244,20 +198,84 @@ TEST_F(PosixTest, FilesAreNotInheritedByPrograms) {
       EXPECT_NE(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
     }
   }
-  EXPECT_EQ(found, 1);
+  EXPECT_EQ(found, 2) << "one for the data, one for locks";
 }
 
-TEST_F(PosixTest, AForkedChildHasItsOwnIds) {
-  EXPECT_EQ(system_->ProcessId(), static_cast<uint64_t>(getpid()));
-  pid_t child = ::fork();
-  if (child == 0) {
-    bool own =
-        system_->ProcessId() == static_cast<uint64_t>(::getpid()) && system_->ThreadId() == static_cast<uint64_t>(::gettid());
-    ::_exit(own ? 0 : 1);
+TEST_F(PosixTest, SharedMappingsOfTwoFilesAreTheSameMemory) {
+  auto one = Open("f", OpenMode::kCreateNew);
+  ASSERT_TRUE(Write(one.get(), 0, {std::string(8192, 'a')}).ok());
+  auto two = Open("f", OpenMode::kReadWrite);
+  auto first = one->MapShared(8192);
+  auto second = two->MapShared(4096);
+  ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
+  EXPECT_EQ((*first)->size(), 8192u);
+  EXPECT_EQ((*second)->size(), 4096u);
+  EXPECT_EQ(MakeSlice((*second)->data(), 2), "aa");
+  (*first)->data()[1] = 'b';
+  EXPECT_EQ(MakeSlice((*second)->data(), 2), "ab");
+  EXPECT_EQ(Read(two.get(), 0, 2), "ab");
+  one.reset();
+  (*first)->data()[0] = 'c';
+  EXPECT_EQ(MakeSlice((*second)->data(), 2), "cb") << "the mapping outlives its file";
+}
+
+TEST_F(PosixTest, SharedMappingsEndWhereTheFileDoes) {
+  auto file = Open("f", OpenMode::kCreateNew);
+  ASSERT_TRUE(file->Resize(4095).ok());
+  absl::Status status = file->MapShared(4096).status();
+  EXPECT_EQ(CodeOf(status), Code::kIoError);
+  EXPECT_EQ(status.message(), "cannot map " + Path("f") + ": it has 4095 bytes where 4096 were expected");
+  EXPECT_TRUE(file->MapShared(4095).ok());
+  EXPECT_EQ(CodeOf(Open("f", OpenMode::kReadOnly)->MapShared(4095).status()), Code::kPermission);
+}
+
+TEST_F(PosixTest, IdentityIsTheFilesAndNotTheNames) {
+  auto file = Open("f", OpenMode::kCreateNew);
+  FileIdentity identity = *file->Identity();
+  EXPECT_EQ(identity.owner, geteuid());
+  EXPECT_EQ(identity.permissions, system_->IdentityOf(Path("f"))->permissions);
+  EXPECT_TRUE(identity.SameFile(*system_->IdentityOf(Path("f"))));
+  ASSERT_TRUE(system_->Link(Path("f"), Path("g")).ok());
+  ASSERT_EQ(rename(Path("f").c_str(), Path("h").c_str()), 0);
+  EXPECT_TRUE(identity.SameFile(*system_->IdentityOf(Path("g"))));
+  EXPECT_TRUE(identity.SameFile(*system_->IdentityOf(Path("h"))));
+  EXPECT_EQ(CodeOf(system_->IdentityOf(Path("f")).status()), Code::kNoSuchFile);
+  EXPECT_TRUE(identity.SameFile(*file->Identity()));
+
+  auto other = Open("f", OpenMode::kCreateNew);
+  EXPECT_FALSE(identity.SameFile(*other->Identity()));
+  ASSERT_EQ(rename(Path("f").c_str(), Path("h").c_str()), 0);
+  EXPECT_FALSE(identity.SameFile(*system_->IdentityOf(Path("h")))) << "another file moved into its place";
+}
+
+TEST_F(PosixTest, IdentityOfASymbolicLinkIsItsOwn) {
+  auto file = Open("f", OpenMode::kCreateNew);
+  ASSERT_EQ(symlink(Path("f").c_str(), Path("link").c_str()), 0);
+  EXPECT_FALSE(file->Identity()->SameFile(*system_->IdentityOf(Path("link"))));
+  ASSERT_EQ(symlink(Path("nothing").c_str(), Path("dangling").c_str()), 0);
+  EXPECT_TRUE(system_->IdentityOf(Path("dangling")).ok());
+}
+
+TEST_F(PosixTest, PermissionsAreSetWhateverTheUmask) {
+  mode_t old = umask(077);
+  auto file = Open("f", OpenMode::kCreateNew);
+  EXPECT_EQ(file->Identity()->permissions, 0600u);
+  EXPECT_TRUE(file->SetPermissions(0664).ok());
+  umask(old);
+  EXPECT_EQ(file->Identity()->permissions, 0664u);
+  EXPECT_TRUE(Open("f", OpenMode::kReadOnly)->SetPermissions(0640).ok()) << "it is the owner's right and not the descriptor's";
+  EXPECT_EQ(system_->IdentityOf(Path("f"))->permissions, 0640u);
+}
+
+TEST_F(PosixTest, AFileOnALocalDiskIsNotOnANetwork) {
+  struct statfs info;
+  ASSERT_EQ(statfs(directory_.c_str(), &info), 0);
+  const bool known_local = info.f_type == 0xef53 /* ext */ || info.f_type == 0x01021994 /* tmpfs */ ||
+                           info.f_type == 0x58465342 /* XFS */ || info.f_type == 0x9123683e /* btrfs */;
+  if (!known_local) {
+    GTEST_SKIP() << "of file system " << info.f_type;
   }
-  int status = -1;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
+  EXPECT_FALSE(Open("f", OpenMode::kCreateNew)->IsOnNetwork());
 }
 
 TEST_F(PosixTest, IdentityAndTime) {
@@ -265,6 +283,7 @@ TEST_F(PosixTest, IdentityAndTime) {
   EXPECT_EQ(system_->BootId(), system_->BootId());
   EXPECT_NE(system_->RandomNumber(), system_->RandomNumber());
   EXPECT_EQ(system_->ProcessId(), static_cast<uint64_t>(getpid()));
+  EXPECT_EQ(system_->UserId(), geteuid());
   uint64_t other = 0;
   std::thread([&] { other = system_->ThreadId(); }).join();
   EXPECT_NE(system_->ThreadId(), other);
