@@ -62,11 +62,11 @@ struct Value {
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
-  uint64_t Below(uint64_t limit) {
+  uint64_t Below(uint64_t limit) {  // of 32 bits
     state_ ^= state_ << 13;
     state_ ^= state_ >> 7;
     state_ ^= state_ << 17;
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(state_) * limit) >> 64);
+    return ((state_ >> 32) * limit) >> 32;
   }
 
  private:
