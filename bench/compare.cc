@@ -178,7 +178,7 @@ int Main(int argc, char** argv) {
   }
   std::string name = argv[1], work = argv[2], directory = argv[4];
   uint64_t entries = std::strtoull(argv[3], nullptr, 10);
-  std::unique_ptr<Engine> engine = name == "johnny" ? MakeJohnny() : MakeLmdb(name == "lmdb-writemap");
+  std::unique_ptr<Engine> engine = name == "johnny" ? MakeJohnny() : MakeLmdb({.write_map = name == "lmdb-writemap"});
   bool load = work.rfind("load", 0) == 0;
   if (!load) {
     engine->Open(directory, Sync::kLazy);

@@ -1,5 +1,7 @@
 #include <johnny/johnny.h>
 
+#include <utility>
+
 #include "engine.h"
 
 namespace bench {
@@ -13,6 +15,8 @@ void Ok(int code, const char* what) {
 
 class Johnny : public Engine {
  public:
+  explicit Johnny(const JohnnyChoices& choices) : choices_(choices) {}
+
   void Open(const std::string& path, Sync sync) override {
     johnny_options options;
     johnny_options_init(&options);
@@ -32,7 +36,13 @@ class Johnny : public Engine {
   bool Delete(std::string_view key) override { return johnny_delete(write_, nullptr, key.data(), key.size()) == JOHNNY_OK; }
   void Commit() override { Ok(johnny_commit(write_), "commit"); }
 
-  void BeginRead(int reader) override { Ok(johnny_begin(env_, JOHNNY_READ, &read_[reader]), "begin"); }
+  void BeginRead(int reader) override {
+    if (read_[reader] == nullptr) {
+      Ok(johnny_begin(env_, JOHNNY_READ, &read_[reader]), "begin");
+    } else {
+      Ok(johnny_renew(read_[reader]), "renew");
+    }
+  }
   bool Get(int reader, std::string_view key, std::string_view* value) override {
     johnny_slice slice;
     if (johnny_get(read_[reader], nullptr, key.data(), key.size(), &slice) != JOHNNY_OK) {
@@ -41,7 +51,8 @@ class Johnny : public Engine {
     *value = {static_cast<const char*>(slice.data), slice.size};
     return true;
   }
-  void EndRead(int reader) override { Ok(johnny_abort(read_[reader]), "end"); }
+  void EndRead(int reader) override { choices_.renew ? Ok(johnny_reset(read_[reader]), "reset") : DropReader(reader); }
+  void DropReader(int reader) override { Ok(johnny_abort(std::exchange(read_[reader], nullptr)), "end"); }
   uint64_t Scan(int reader, bool forward, uint64_t* entries) override {
     johnny_cursor* cursor;
     Ok(johnny_cursor_open(read_[reader], nullptr, &cursor), "cursor");
@@ -55,16 +66,23 @@ class Johnny : public Engine {
     johnny_cursor_close(cursor);
     return sum;
   }
+  Space GetSpace() override {
+    johnny_env_info info = {};
+    info.struct_size = sizeof info;
+    Ok(johnny_env_get_info(env_, &info), "info");
+    return {info.used_pages * info.page_size, info.free_pages * info.page_size, info.pending_pages * info.page_size};
+  }
   std::string DataFile(const std::string& path) const override { return path + "/data.johnny"; }
 
  private:
+  JohnnyChoices choices_;
   johnny_env* env_ = nullptr;
   johnny_txn* write_ = nullptr;
-  johnny_txn* read_[64] = {};
+  johnny_txn* read_[kReaders] = {};
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> MakeJohnny() { return std::make_unique<Johnny>(); }
+std::unique_ptr<Engine> MakeJohnny(const JohnnyChoices& choices) { return std::make_unique<Johnny>(choices); }
 
 }  // namespace bench

@@ -1,5 +1,7 @@
 #include <lmdb.h>
 
+#include <utility>
+
 #include "engine.h"
 
 namespace bench {
@@ -15,13 +17,14 @@ MDB_val Val(std::string_view bytes) { return {bytes.size(), const_cast<char*>(by
 
 class Lmdb : public Engine {
  public:
-  explicit Lmdb(bool write_map) : write_map_(write_map) {}
+  explicit Lmdb(const LmdbChoices& choices) : choices_(choices) {}
 
   void Open(const std::string& path, Sync sync) override {
     Ok(mdb_env_create(&env_), "create");
     Ok(mdb_env_set_mapsize(env_, size_t{64} << 30), "mapsize");
-    // MDB_NOTLS so that a thread may hold several snapshots. LMDB has one durable mode.
-    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | (sync == Sync::kLazy ? MDB_NOSYNC : 0) | (write_map_ ? MDB_WRITEMAP : 0);
+    // LMDB has one durable mode.
+    unsigned flags = MDB_NOSUBDIR | (choices_.no_tls ? MDB_NOTLS : 0) | (sync == Sync::kLazy ? MDB_NOSYNC : 0) |
+                     (choices_.write_map ? MDB_WRITEMAP : 0);
     Ok(mdb_env_open(env_, DataFile(path).c_str(), flags, 0644), "open");
     MDB_txn* txn;
     Ok(mdb_txn_begin(env_, nullptr, 0, &txn), "begin");
@@ -49,7 +52,6 @@ class Lmdb : public Engine {
   void Commit() override { Ok(mdb_txn_commit(write_), "commit"); }
 
   void BeginRead(int reader) override {
-    // As its documentation advises: reset and renew instead of beginning anew.
     if (read_[reader] == nullptr) {
       Ok(mdb_txn_begin(env_, nullptr, MDB_RDONLY, &read_[reader]), "begin");
     } else {
@@ -64,7 +66,8 @@ class Lmdb : public Engine {
     *value = {static_cast<const char*>(v.mv_data), v.mv_size};
     return true;
   }
-  void EndRead(int reader) override { mdb_txn_reset(read_[reader]); }
+  void EndRead(int reader) override { choices_.renew ? mdb_txn_reset(read_[reader]) : DropReader(reader); }
+  void DropReader(int reader) override { mdb_txn_abort(std::exchange(read_[reader], nullptr)); }
   uint64_t Scan(int reader, bool forward, uint64_t* entries) override {
     MDB_cursor* cursor;
     Ok(mdb_cursor_open(read_[reader], dbi_, &cursor), "cursor");
@@ -76,18 +79,26 @@ class Lmdb : public Engine {
     mdb_cursor_close(cursor);
     return sum;
   }
+  Space GetSpace() override {
+    MDB_envinfo info;
+    MDB_stat stat;
+    Ok(mdb_env_info(env_, &info), "info");
+    Ok(mdb_env_stat(env_, &stat), "stat");
+    uint64_t used = stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+    return {used * stat.ms_psize, (info.me_last_pgno + 1 - used) * stat.ms_psize, 0};
+  }
   std::string DataFile(const std::string& path) const override { return path + "/data.mdb"; }
 
  private:
-  bool write_map_;
+  LmdbChoices choices_;
   MDB_env* env_ = nullptr;
   MDB_dbi dbi_ = 0;
   MDB_txn* write_ = nullptr;
-  MDB_txn* read_[64] = {};
+  MDB_txn* read_[kReaders] = {};
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> MakeLmdb(bool write_map) { return std::make_unique<Lmdb>(write_map); }
+std::unique_ptr<Engine> MakeLmdb(const LmdbChoices& choices) { return std::make_unique<Lmdb>(choices); }
 
 }  // namespace bench
