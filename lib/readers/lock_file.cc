@@ -28,9 +28,6 @@ absl::Status LockFile::OpenFile(const os::FileIdentity& data, const std::string&
     auto opened = system_->Open(path_, os::OpenMode::kReadWrite, 0);
     if (CodeOf(opened.status()) == Code::kNoSuchFile) {
       opened = system_->Open(path_, os::OpenMode::kCreateNew, data.permissions);
-      if (opened.ok()) {
-        (*opened)->SetPermissions(data.permissions).IgnoreError();
-      }
     }
     if (CodeOf(opened.status()) == Code::kExists) {
       continue;  // created by somebody else meanwhile
@@ -43,6 +40,9 @@ absl::Status LockFile::OpenFile(const os::FileIdentity& data, const std::string&
     if (own.owner != data.owner && own.owner != system_->UserId() && own.owner != kRootUser) {
       return MakeStatus(Code::kPermission, absl::StrCat(path_, ": the lock file belongs to user ", own.owner, ", the database to ",
                                                         data.owner));
+    }
+    if (own.permissions != data.permissions && own.owner == system_->UserId()) {
+      JOHNNY_RETURN_IF_ERROR((*opened)->SetPermissions(data.permissions));
     }
     file_ = *std::move(opened);
     return absl::OkStatus();

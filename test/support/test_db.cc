@@ -61,6 +61,7 @@ johnny_options TestOptions(uint32_t page_size) {
   options.durability = JOHNNY_LAZY;
   options.address_space = uint64_t{4} << 30;
   options.sync_interval_ms = 0;
+  options.sync_bytes = 0;
   return options;
 }
 
