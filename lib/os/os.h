@@ -3,13 +3,10 @@
 //
 // Errors carry kIoError, kDiskFull (ENOSPC, EDQUOT), kPermission, kNoSuchFile, kExists, kBusy or kNoMemory, with the path and the
 // system's words. EINTR and short transfers are dealt with inside.
-// Thread rules: all methods may be called from any thread; the library never writes the same bytes from two threads at once.
-// Forks: a child inherits no lock of its parent's (its copies of the descriptors that carry them are closed at once), and nothing
-// it does with an inherited File has an effect on the file or on the parent.
+// Thread rules: all methods may be called from any thread; the library never writes one file from two threads at once.
 #ifndef JOHNNY_OS_OS_H_
 #define JOHNNY_OS_OS_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -30,25 +27,6 @@ class Mapping {
   virtual uint64_t reserved() const = 0;  // bytes
 };
 
-// The same, writable, shared with every process that maps the file, and never longer than the file was when it was mapped.
-class SharedMapping {
- public:
-  virtual ~SharedMapping() = default;
-  virtual Byte* data() const = 0;
-  virtual uint64_t size() const = 0;  // bytes
-};
-
-// Which file it is, whatever its name, and whose.
-struct FileIdentity {
-  uint64_t device = 0;
-  uint64_t inode = 0;
-  uint32_t owner = 0;        // user id
-  uint32_t permissions = 0;  // the lower 9 bits of the mode
-  bool SameFile(const FileIdentity& other) const { return device == other.device && inode == other.inode; }
-};
-
-inline constexpr uint32_t kWaitForEver = UINT32_MAX;  // of timeouts in milliseconds
-
 class File {
  public:
   virtual ~File() = default;  // closes the file and releases its locks
@@ -66,23 +44,9 @@ class File {
   virtual absl::Status Preallocate(uint64_t offset, uint64_t size) = 0;
   // Maps the file, reserving up to `reserve` bytes of address space (less if the system allows no more).
   virtual absl::StatusOr<std::unique_ptr<Mapping>> Map(uint64_t reserve) = 0;
-  // Maps bytes 0 .. size of a file opened for writing, which must be that long.
-  virtual absl::StatusOr<std::unique_ptr<SharedMapping>> MapShared(uint64_t size) = 0;
-  virtual absl::StatusOr<FileIdentity> Identity() = 0;
-  // Sets the permission bits whatever the umask; only the owner may.
-  virtual absl::Status SetPermissions(uint32_t permissions) = 0;
-  // Whether the file lies on a network file system, whose locks and mappings other machines do not share.
-  virtual bool IsOnNetwork() = 0;
-
-  // ---- Open-file-description locks on single bytes, which need not exist ----
-  // They belong to this File, not to the process: two Files of one process exclude each other. Dead processes hold none.
-  enum class LockKind { kShared, kExclusive };  // kExclusive needs a file opened for writing
-  // Takes the lock, or turns the one held into this kind. kBusy when somebody else's stands in the way for `timeout_ms`.
-  virtual absl::Status Lock(uint64_t offset, LockKind kind, uint32_t timeout_ms = 0) = 0;
-  // Gives it back; nothing if it is not held.
-  virtual void Unlock(uint64_t offset) = 0;
-  // Whether another File holds a lock of any kind on the byte.
-  virtual absl::StatusOr<bool> IsLockedByOthers(uint64_t offset) = 0;
+  enum class LockKind { kShared, kExclusive };
+  // Takes an open-file-description lock on the byte at `offset`, without waiting: kBusy if somebody else's stands in the way.
+  virtual absl::Status Lock(uint64_t offset, LockKind kind) = 0;
 };
 
 // Which file must be there, and how it is opened.
@@ -97,24 +61,17 @@ class System {
   // Gives the file `from` the second name `to`; kExists if that is taken.
   virtual absl::Status Link(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Unlink(const std::string& path) = 0;
-  // What the name stands for now, without following a symbolic link; kNoSuchFile.
-  virtual absl::StatusOr<FileIdentity> IdentityOf(const std::string& path) = 0;
   // Makes the names in the directory that holds `path` durable.
   virtual absl::Status SyncDirectoryOf(const std::string& path) = 0;
 
   virtual uint64_t MonotonicMillis() = 0;
   virtual uint64_t ProcessId() = 0;
   virtual uint64_t ThreadId() = 0;
-  virtual uint32_t UserId() = 0;        // effective
   virtual uint64_t BootId() = 0;        // differs after a restart of the machine; never 0
   virtual uint64_t RandomNumber() = 0;  // for the database id and temporary names
   // A named place where tests may stop, kill or interleave.
   virtual void YieldPoint(const char* name) = 0;
 };
-
-// Differs between a process and the children it forks: what was opened under another generation must not be used. Cheap.
-inline std::atomic<uint64_t> g_fork_generation{1};
-inline uint64_t ForkGeneration() { return g_fork_generation.load(std::memory_order_relaxed); }
 
 // The POSIX implementation; lives for ever.
 System* PosixSystem();
