@@ -59,6 +59,11 @@ class FreeSpace {
   // Reads the state after `txn` from its free log.
   absl::Status Load(const pager::View& view, const format::ChildRef& newest, TxnId txn);
 
+  // Outside of a transaction: goes on from the commit that this object knows to the newest, `txn`, by the records in between.
+  // `view` shows the newest master's pages. REQUIRES: `txn` is announced, and the pinned source tells what is pinned now; one
+  // that still names a snapshot of the past makes this fail. False: it is not possible (the known commit was rejected, or what
+  // followed it has been condensed), and only Load() of a new object helps.
+  absl::StatusOr<bool> CatchUp(const pager::View& view, const format::ChildRef& newest, TxnId txn);
   // Asks for the file's size, which other processes may have changed.
   absl::Status RefreshFileSize();
 
@@ -135,6 +140,12 @@ class FreeSpace {
   void ReleaseIfSurplus();
   bool LogHoldsTail() const;
   bool CutTail();
+
+  bool Replay(const LogRecord& record);
+  void SetMetaRegion(const std::vector<Run>& region);
+  absl::StatusOr<std::vector<SegmentRef>> ReadDirectory(const pager::View& view, std::vector<SegmentRef> directory) const;
+
+  absl::Status TakeLogPages(size_t count, std::vector<PageNumber>* pages);
 
   struct NewSegment;
   absl::Status CheckFreed();
