@@ -236,6 +236,7 @@ absl::Status Recover(Database* db) {
   }
   db->state().last_id = IsSeeded(SeededBug::kIdsUsedTwice) ? master.txn : last_id;
   db->space.reset();
+  db->last_cut = master.txn;
   if (read_only) {
     AnnounceForReading(db);
     return absl::OkStatus();
@@ -270,7 +271,16 @@ absl::Status Adopt(Database* db, bool take_over) {
   db->tip = *newest;
   state.last_id = std::max<TxnId>(state.last_id, newest->txn);
   db->seen_publications = state.publications;
-  db->space.reset();
+  db->last_cut = newest->txn;  // for all this process knows
+  if (db->space != nullptr) {
+    pager::View view(db->store.get(), newest->page_count, nullptr);
+    auto caught_up = db->space->CatchUp(view, newest->free_log, newest->txn);
+    if (caught_up.ok() && *caught_up) {
+      db->NoteFreeSpace();
+    } else {
+      db->space.reset();  // whatever stood in the way, loading it anew will tell
+    }
+  }
   return absl::OkStatus();
 }
 

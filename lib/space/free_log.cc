@@ -108,6 +108,19 @@ std::string EncodeRecord(const LogRecord& record) {
   return out;
 }
 
+namespace {
+
+// Whether a record's page counts are possible, and what it lists lies below the one after it.
+bool CountsFit(const LogRecord& record) {
+  PageNumber end = record.new_page_count;
+  return record.old_page_count <= format::kMaxPageNumber && end <= format::kMaxPageNumber &&
+         (record.taken.empty() || record.taken.back().end() <= end) &&
+         (record.freed.empty() || record.freed.back().run.end() <= end) &&
+         (record.meta_region.empty() || record.meta_region.back().end() <= end);
+}
+
+}  // namespace
+
 absl::StatusOr<LogRecord> DecodeRecord(Slice bytes, PageNumber page) {
   Reader in(bytes);
   LogRecord record;
@@ -132,8 +145,7 @@ absl::StatusOr<LogRecord> DecodeRecord(Slice bytes, PageNumber page) {
     freed.birth = record.txn - std::min(age, record.txn);
     freed.death = record.txn;
   }
-  if (!in.ok() || record.new_page_count < record.old_page_count || record.new_page_count > format::kMaxPageNumber ||
-      record.previous_txn >= record.txn) {
+  if (!in.ok() || !CountsFit(record) || record.previous_txn >= record.txn) {
     return CorruptPage(page, "free log: the record does not parse");
   }
   for (size_t i = 0; i < record.segments.size(); ++i) {

@@ -6,6 +6,7 @@
 //      newest commit is every segment with the later records applied to it.
 //   2. Records no younger than the oldest `as_of` are not needed; nothing is ever read back from a freed page.
 //   3. Every page of the log was taken by the commit that wrote it, and is freed by the commit that drops it.
+//   4. A record's page count before is the page count after of the record before it; the newest one's after is the master's.
 #ifndef JOHNNY_SPACE_FREE_LOG_H_
 #define JOHNNY_SPACE_FREE_LOG_H_
 
@@ -33,8 +34,8 @@ struct SegmentRef {
 
 struct LogRecord {
   TxnId txn = 0;
-  PageNumber old_page_count = 0;  // pages between the two counts were added, and are free unless taken
-  PageNumber new_page_count = 0;
+  PageNumber old_page_count = 0;  // pages between the two counts were added, and are free unless taken;
+  PageNumber new_page_count = 0;  // or, when this one is smaller, were free and have ceased to exist
   std::vector<Run> taken;
   std::vector<PendingRun> freed;  // death == txn
   std::vector<Run> meta_region;   // the whole region, not a change
@@ -63,6 +64,19 @@ struct Stream {
 };
 absl::StatusOr<Stream> ReadStream(const pager::View& view, const format::ChildRef& first, format::PageType type);
 
+struct StoredRecord {
+  LogRecord record;
+  std::vector<PageNumber> pages;
+};
+// The oldest as_of of the record's segments: records no younger are not needed, and their pages may hold something else.
+TxnId OldestNeeded(const LogRecord& newest);
+// The records that are needed and younger than `known`, newest first, and always the newest. `master_txn` and `page_count` are
+// those of the master that refers to it.
+absl::StatusOr<std::vector<StoredRecord>> ReadRecords(const pager::View& view, const format::ChildRef& newest, TxnId master_txn,
+                                                      PageNumber page_count, TxnId known);
+// Reads a segment's runs and sets its `pages`.
+absl::StatusOr<std::vector<PendingRun>> ReadSegment(const pager::View& view, SegmentRef* segment);
+
 // Everything that a master's free log says.
 struct LoadedLog {
   std::vector<PendingRun> runs;  // by page; death 0: reusable
@@ -74,7 +88,7 @@ struct LoadedLog {
   };
   std::vector<Record> records;  // oldest first
 };
-// Reads and checks the whole free log. `master_txn` and `page_count` are those of the master that refers to it.
+// Reads and checks the whole free log.
 absl::StatusOr<LoadedLog> LoadFreeLog(const pager::View& view, const format::ChildRef& newest, TxnId master_txn,
                                       PageNumber page_count);
 

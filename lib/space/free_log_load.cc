@@ -66,7 +66,7 @@ class State {
 template <typename Apply>
 absl::Status ForEachPartOlderThan(absl::Span<const SegmentRef> segments, TxnId txn, Run run, Apply apply) {
   if (segments.empty()) {
-    return apply(run);
+    return run.pages > 0 ? apply(run) : absl::OkStatus();
   }
   auto next = std::upper_bound(segments.begin(), segments.end(), run.first,
                                [](PageNumber page, const SegmentRef& segment) { return page < segment.start; });
@@ -85,19 +85,22 @@ absl::Status ForEachPartOlderThan(absl::Span<const SegmentRef> segments, TxnId t
 }
 
 absl::Status Apply(const LogRecord& record, absl::Span<const SegmentRef> segments, PageNumber page, State* state) {
-  Run added{record.old_page_count, record.new_page_count - record.old_page_count};
-  JOHNNY_RETURN_IF_ERROR(ForEachPartOlderThan(segments, record.txn, added, [&](Run part) {
-    return part.pages == 0 ? absl::OkStatus() : state->Add({part, 0, 0}, page);
-  }));
+  auto each_part = [&](Run run, auto apply) { return ForEachPartOlderThan(segments, record.txn, run, apply); };
+  auto take = [&](Run part) { return state->Take(part, page); };
+  if (record.new_page_count > record.old_page_count) {
+    Run added{record.old_page_count, record.new_page_count - record.old_page_count};
+    JOHNNY_RETURN_IF_ERROR(each_part(added, [&](Run part) { return state->Add({part, 0, 0}, page); }));
+  }
   for (const Run& taken : record.taken) {
-    JOHNNY_RETURN_IF_ERROR(ForEachPartOlderThan(segments, record.txn, taken, [&](Run part) { return state->Take(part, page); }));
+    JOHNNY_RETURN_IF_ERROR(each_part(taken, take));
   }
   for (const PendingRun& freed : record.freed) {
-    JOHNNY_RETURN_IF_ERROR(ForEachPartOlderThan(segments, record.txn, freed.run, [&](Run part) {
-      return state->Add({part, freed.birth, freed.death}, page);
-    }));
+    auto add = [&](Run part) { return state->Add({part, freed.birth, freed.death}, page); };
+    JOHNNY_RETURN_IF_ERROR(each_part(freed.run, add));
   }
-  return absl::OkStatus();
+  // Cut pages leave the sets as if taken, and nobody may have had them.
+  Run cut{record.new_page_count, std::max(record.old_page_count, record.new_page_count) - record.new_page_count};
+  return each_part(cut, take);
 }
 
 absl::Status LoadSegments(const pager::View& view, LoadedLog* log, State* state) {
@@ -106,11 +109,7 @@ absl::Status LoadSegments(const pager::View& view, LoadedLog* log, State* state)
     if (segment.first.page == 0 && segment.as_of == 0) {
       continue;  // nothing was free at creation
     }
-    JOHNNY_ASSIGN_OR_RETURN(Stream stream, ReadStream(view, segment.first, PageType::kFreeLogSegment));
-    if (stream.birth != segment.as_of) {
-      return CorruptPage(segment.first.page, "free log: segment of another transaction");
-    }
-    JOHNNY_ASSIGN_OR_RETURN(auto runs, DecodeSegment(stream.bytes, segment.as_of, segment.first.page));
+    JOHNNY_ASSIGN_OR_RETURN(std::vector<PendingRun> runs, ReadSegment(view, &segment));
     PageNumber end = i + 1 < log->segments.size() ? log->segments[i + 1].start : format::kMaxPageNumber;
     for (const PendingRun& run : runs) {
       if (run.run.first < segment.start || run.run.end() > end) {
@@ -118,58 +117,76 @@ absl::Status LoadSegments(const pager::View& view, LoadedLog* log, State* state)
       }
       JOHNNY_RETURN_IF_ERROR(state->Add(run, segment.first.page));
     }
-    segment.pages = std::move(stream.pages);
   }
   return absl::OkStatus();
 }
 
 }  // namespace
 
+TxnId OldestNeeded(const LogRecord& newest) {
+  TxnId oldest = newest.segments.empty() ? 0 : newest.txn;
+  for (const SegmentRef& segment : newest.segments) {
+    oldest = std::min(oldest, segment.as_of);
+  }
+  return oldest;
+}
+
+absl::StatusOr<std::vector<PendingRun>> ReadSegment(const pager::View& view, SegmentRef* segment) {
+  JOHNNY_ASSIGN_OR_RETURN(Stream stream, ReadStream(view, segment->first, PageType::kFreeLogSegment));
+  if (stream.birth != segment->as_of) {
+    return CorruptPage(segment->first.page, "free log: segment of another transaction");
+  }
+  segment->pages = std::move(stream.pages);
+  return DecodeSegment(stream.bytes, segment->as_of, segment->first.page);
+}
+
+absl::StatusOr<std::vector<StoredRecord>> ReadRecords(const pager::View& view, const ChildRef& newest, TxnId master_txn,
+                                                      PageNumber page_count, TxnId known) {
+  std::vector<StoredRecord> records;
+  TxnId stop = known;
+  TxnId below = master_txn + 1;
+  for (ChildRef at = newest; at.page != 0;) {
+    JOHNNY_ASSIGN_OR_RETURN(Stream stream, ReadStream(view, at, PageType::kFreeLogRecord));
+    JOHNNY_ASSIGN_OR_RETURN(LogRecord record, DecodeRecord(stream.bytes, at.page));
+    if (record.txn != stream.birth || record.txn >= below) {
+      return CorruptPage(at.page, "free log: record of the wrong transaction");
+    }
+    if (record.new_page_count != page_count) {
+      return CorruptPage(at.page, absl::StrCat("free log: a record leaves ", record.new_page_count,
+                                               " pages where what follows has ", page_count));
+    }
+    below = record.txn;
+    page_count = record.old_page_count;
+    if (records.empty()) {
+      stop = std::max(stop, OldestNeeded(record));
+    }
+    at = record.previous_txn <= stop ? ChildRef() : record.previous;
+    records.push_back({std::move(record), std::move(stream.pages)});
+  }
+  return records;
+}
+
 absl::StatusOr<LoadedLog> LoadFreeLog(const pager::View& view, const ChildRef& newest, TxnId master_txn, PageNumber page_count) {
   LoadedLog log;
   if (newest.page == 0) {
     return log;
   }
-  std::vector<LogRecord> records;  // newest first
-  TxnId oldest_needed = 0;
-  TxnId below = master_txn + 1;
-  for (ChildRef at = newest; at.page != 0;) {
-    JOHNNY_ASSIGN_OR_RETURN(Stream stream, ReadStream(view, at, PageType::kFreeLogRecord));
-    JOHNNY_ASSIGN_OR_RETURN(LogRecord record, DecodeRecord(stream.bytes, at.page));
-    if (record.txn != stream.birth || record.txn >= below || record.new_page_count > page_count) {
-      return CorruptPage(at.page, "free log: record of the wrong transaction");
-    }
-    below = record.txn;
-    if (records.empty()) {
-      log.segments = record.segments;
-      log.meta_region = record.meta_region;
-      if (!log.meta_region.empty() &&
-          (log.meta_region.front().first < format::FirstPage(view.page_size()) || log.meta_region.back().end() > page_count)) {
-        return CorruptPage(at.page, "free log: a region outside the file");
-      }
-      oldest_needed = record.txn;
-      for (const SegmentRef& segment : log.segments) {
-        oldest_needed = std::min(oldest_needed, segment.as_of);
-      }
-      if (log.segments.empty()) {
-        oldest_needed = 0;
-      }
-    }
-    bool last = record.previous_txn <= oldest_needed;
-    at = last ? ChildRef() : record.previous;
-    log.records.push_back({record.txn, std::move(stream.pages)});
-    records.push_back(std::move(record));
+  JOHNNY_ASSIGN_OR_RETURN(auto records, ReadRecords(view, newest, master_txn, page_count, 0));
+  log.segments = records.front().record.segments;
+  log.meta_region = records.front().record.meta_region;
+  PageNumber first_page = format::FirstPage(view.page_size());
+  if (!log.meta_region.empty() && log.meta_region.front().first < first_page) {
+    return CorruptPage(newest.page, "free log: a region outside the file");
   }
-  std::reverse(log.records.begin(), log.records.end());
-
   State state;
   JOHNNY_RETURN_IF_ERROR(LoadSegments(view, &log, &state));
-  for (size_t i = records.size(); i-- > 0;) {
-    JOHNNY_RETURN_IF_ERROR(Apply(records[i], log.segments, log.records[records.size() - 1 - i].pages.front(), &state));
+  std::reverse(records.begin(), records.end());
+  for (StoredRecord& stored : records) {
+    JOHNNY_RETURN_IF_ERROR(Apply(stored.record, log.segments, stored.pages.front(), &state));
+    log.records.push_back({stored.record.txn, std::move(stored.pages)});
   }
   log.runs = state.Runs();
-  if (!log.runs.empty() &&
-      (log.runs.front().run.first < format::FirstPage(view.page_size()) || log.runs.back().run.end() > page_count)) {
+  if (!log.runs.empty() && (log.runs.front().run.first < first_page || log.runs.back().run.end() > page_count)) {
     return CorruptPage(newest.page, "free log: lists pages outside the file");
   }
   return log;

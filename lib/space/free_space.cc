@@ -27,9 +27,8 @@ FreeSpace::FreeSpace(os::File* file, const pager::PageStore* store, FreeSpaceOpt
 
 absl::Status FreeSpace::Load(const pager::View& view, const format::ChildRef& newest, TxnId txn) {
   JOHNNY_ASSIGN_OR_RETURN(LoadedLog log, LoadFreeLog(view, newest, txn, view.page_count()));
-  JOHNNY_ASSIGN_OR_RETURN(uint64_t file_size, file_->Size());
+  JOHNNY_RETURN_IF_ERROR(RefreshFileSize());
   page_count_ = view.page_count();
-  file_pages_ = std::min(file_size >> store_->shift(), options_.limit_pages);
   for (const Run& run : log.meta_region) {
     meta_region_.Add(run);
   }
@@ -45,6 +44,12 @@ absl::Status FreeSpace::Load(const pager::View& view, const format::ChildRef& ne
   newest_record_ = newest;
   newest_record_txn_ = records_.empty() ? 0 : records_.back().txn;
   log_pages_ = CountLogPages();
+  return absl::OkStatus();
+}
+
+absl::Status FreeSpace::RefreshFileSize() {
+  JOHNNY_ASSIGN_OR_RETURN(uint64_t file_size, file_->Size());
+  file_pages_ = std::min(file_size >> store_->shift(), options_.limit_pages);
   return absl::OkStatus();
 }
 
@@ -71,6 +76,31 @@ void FreeSpace::AddFree(Run run) {
     JOHNNY_CHECK(added);
     run = {end, run.end() - end};
   }
+}
+
+// Removes pages that must all be free. False, with some of them removed, if one is not.
+bool FreeSpace::RemoveFree(Run run) {
+  while (run.pages > 0) {
+    RunSet* set = data_.Find(run.first) ? &data_ : &meta_;
+    std::optional<Run> found = set->Find(run.first);
+    if (!found) {
+      return false;
+    }
+    PageNumber end = std::min(run.end(), found->end());
+    set->Remove({run.first, end - run.first});
+    run = {end, run.end() - end};
+  }
+  return true;
+}
+
+bool FreeSpace::IsFreeOrPending(Run run) const {
+  auto overlaps = [&run](const RunSet& set) {
+    auto next = set.FirstEndingAfter(run.first);
+    return next && next->first < run.end();
+  };
+  auto pending = pending_by_place_.lower_bound(run.end());
+  bool is_pending = pending != pending_by_place_.begin() && std::prev(pending)->second.run.end() > run.first;
+  return is_pending || overlaps(data_) || overlaps(meta_);
 }
 
 void FreeSpace::AddPending(const PendingRun& run) {
@@ -153,6 +183,8 @@ absl::Status FreeSpace::Reserve(uint64_t pages, bool may_use_reserve) {
   return grown;
 }
 
+uint64_t FreeSpace::GrowthStep() const { return std::clamp(page_count_ / 16, kMinGrowth, kMaxGrowth); }
+
 // Adds at least `pages` pages to the file.
 absl::Status FreeSpace::Grow(uint64_t pages) {
   uint64_t old_pages = std::max(file_pages_, page_count_);
@@ -163,7 +195,7 @@ absl::Status FreeSpace::Grow(uint64_t pages) {
                                    options_.limit_pages << store_->shift(), " bytes"));
   }
   bool preallocate = grown_pages_ >= kZeroedGrowthPerTxn || pages > kMaxGrowth;
-  uint64_t step = preallocate ? kPreallocatedGrowth : std::clamp(page_count_ / 16, kMinGrowth, kMaxGrowth);
+  uint64_t step = preallocate ? kPreallocatedGrowth : GrowthStep();
   step = std::min(std::max(step, pages), options_.limit_pages - old_pages);
   auto grow_by = [&](uint64_t count) -> absl::Status {
     uint64_t offset = old_pages << store_->shift();
@@ -198,16 +230,16 @@ bool FreeSpace::TryExtend(uint64_t pages) {
   return true;
 }
 
-// Whether the file should rather grow than have its scattered free pages used up.
-bool FreeSpace::WantsSlack(uint64_t pages) const {
+// Free pages that a file with commits of so many pages should have.
+uint64_t FreeSpace::SlackTarget(uint64_t commit_pages) const {
   // Relative to what is live: pages held back by a reader need no slack of their own, and would double its price.
-  uint64_t free = free_pages();
-  uint64_t used = page_count_ - free - pending_pages_;
-  uint64_t target = used * options_.slack_percent / 100;
+  uint64_t used = page_count_ - free_pages() - pending_pages_;
   uint64_t ceiling = std::max<uint64_t>(used * 45 / 100, 1024);
-  target = std::max(target, std::min(3 * recent_commit_pages_, ceiling));
-  return free < target + pages;
+  return std::max(used * options_.slack_percent / 100, std::min(3 * commit_pages, ceiling));
 }
+
+// Whether the file should rather grow than have its scattered free pages used up.
+bool FreeSpace::WantsSlack(uint64_t pages) const { return free_pages() < SlackTarget(recent_commit_pages_) + pages; }
 
 void FreeSpace::Took(Run run) {
   bool added = taken_.Add(run);
@@ -220,6 +252,9 @@ std::optional<Run> FreeSpace::TakeAny(uint64_t pages) {
 }
 
 std::optional<Run> FreeSpace::TakeData(uint64_t pages) {
+  if (auto run = TakeLow(pages)) {
+    return run;
+  }
   if (auto run = data_.TakeBestFit(pages)) {
     return run;
   }
@@ -244,7 +279,10 @@ std::optional<Run> FreeSpace::TakeData(uint64_t pages) {
 void FreeSpace::AddMetaRegion(uint64_t pages) {
   uint64_t live = meta_region_.pages() - meta_.pages();
   uint64_t chunk = std::max({pages, kMetaChunk, std::min<uint64_t>(live, kMaxGrowth)});
-  std::optional<Run> run = data_.TakeBestFit(chunk);
+  std::optional<Run> run = TakeLow(chunk);
+  if (!run) {
+    run = data_.TakeBestFit(chunk);
+  }
   if (!run && TryExtend(chunk)) {
     run = data_.TakeBestFit(chunk);
   }
@@ -255,6 +293,7 @@ void FreeSpace::AddMetaRegion(uint64_t pages) {
 }
 
 std::optional<Run> FreeSpace::TakeMeta(uint64_t pages) {
+  TrimMetaRegion(PreferredEnd());
   if (auto run = meta_.TakeBestFit(pages)) {
     return run;
   }
@@ -277,6 +316,7 @@ std::optional<Run> FreeSpace::TakeMeta(uint64_t pages) {
 }
 
 absl::Status FreeSpace::Allocate(uint64_t pages, Use use, std::vector<Run>* runs) {
+  ReleaseIfSurplus();
   while (pages > 0) {
     std::optional<Run> run = use == Use::kMeta ? TakeMeta(pages) : TakeData(pages);
     if (!run) {
@@ -294,7 +334,11 @@ absl::StatusOr<PageNumber> FreeSpace::AllocateRun(uint64_t pages) {
   // Reserving makes sure that what frames were promised stays there beside it.
   JOHNNY_RETURN_IF_ERROR(Reserve(pages, /*may_use_reserve=*/false));
   reserved_ -= pages;
-  std::optional<Run> run = data_.TakeBestFit(pages);
+  ReleaseIfSurplus();
+  std::optional<Run> run = data_.TakeBestFitBelow(pages, PreferredEnd());
+  if (!run) {
+    run = data_.TakeBestFit(pages);
+  }
   if (!run) {
     RefreshOnce();
     run = data_.TakeBestFit(pages);
@@ -331,13 +375,15 @@ absl::Status FreeSpace::Free(PageNumber first, uint64_t pages, TxnId birth) {
 }
 
 void FreeSpace::Rollback() {
-  data_.RemoveFrom(old_page_count_);
-  meta_.RemoveFrom(old_page_count_);
-  meta_region_.RemoveFrom(old_page_count_);
-  taken_.RemoveFrom(old_page_count_);
+  PageNumber end = std::min(page_count_, old_page_count_);
+  data_.RemoveFrom(end);
+  meta_.RemoveFrom(end);
+  meta_region_.RemoveFrom(end);
+  taken_.RemoveFrom(end);
   if (!IsSeeded(SeededBug::kRollbackLeaksPages)) {
     taken_.ForEach([this](Run run) { AddFree(run); });
   }
+  AddFree({end, old_page_count_ - end});  // what Seal() cut: all of it was free at Begin(), or nobody saw it any more
   page_count_ = old_page_count_;
   if (segments_.size() == 1 && segments_.front().pages.empty()) {
     segments_.clear();

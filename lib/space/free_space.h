@@ -6,12 +6,16 @@
 //   2. A pending run becomes reusable only when no pinned snapshot s has birth <= s < death. Runs wait under the newest such
 //   snapshot
 //      and are looked at again only when that one ends, so a stalled reader costs the pages of its own snapshot, once.
-//   3. What frames will need at commit is reserved when they are made: Allocate() after Reserve() does not fail for lack of room.
+//   3. Only Seal() makes page_count() smaller: by pages that are reusable, so that no pinned snapshot sees them, and once it has
+//   the free log's own pages. Rollback() takes that back. The file is not cut here: that must wait until the smaller count is
+//   durable.
+//   4. What frames will need at commit is reserved when they are made: Allocate() after Reserve() does not fail for lack of room.
 //
 // Thread rules: belongs to the holder of the writer lock.
 #ifndef JOHNNY_SPACE_FREE_SPACE_H_
 #define JOHNNY_SPACE_FREE_SPACE_H_
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <vector>
@@ -35,6 +39,7 @@ struct FreeSpaceOptions {
   uint64_t limit_pages = 0;  // the file never grows past these
   uint32_t slack_percent = 30;
   bool has_size_limit = false;  // whether running into limit_pages is the user's limit or the address space's
+  bool shrink = true;           // give back the free tail of the file
 };
 
 // A commit's part of the free log, sealed: pages to write beside the tree's.
@@ -53,6 +58,14 @@ class FreeSpace {
 
   // Reads the state after `txn` from its free log.
   absl::Status Load(const pager::View& view, const format::ChildRef& newest, TxnId txn);
+
+  // Outside of a transaction: goes on from the commit that this object knows to the newest, `txn`, by the records in between.
+  // `view` shows the newest master's pages. REQUIRES: `txn` is announced, and the pinned source tells what is pinned now; one
+  // that still names a snapshot of the past makes this fail. False: it is not possible (the known commit was rejected, or what
+  // followed it has been condensed), and only Load() of a new object helps.
+  absl::StatusOr<bool> CatchUp(const pager::View& view, const format::ChildRef& newest, TxnId txn);
+  // Asks for the file's size, which other processes may have changed.
+  absl::Status RefreshFileSize();
 
   // ---- One write transaction at a time ----
   void Begin(TxnId txn);
@@ -81,6 +94,11 @@ class FreeSpace {
   uint64_t freed_pages() const { return freed_pages_; }
   uint64_t run_pages() const { return run_pages_; }  // given out by AllocateRun in this transaction
   bool grew() const { return grown_pages_ > 0; }
+  uint64_t file_pages() const { return file_pages_; }
+  // After a commit: pages at the end of the file that it can be cut by once no master that may still be needed has them, because
+  // they are more than growth keeps ahead. Then FileShrunk() tells how many pages are left.
+  uint64_t surplus_pages() const;
+  void FileShrunk(uint64_t file_pages) { file_pages_ = std::min(file_pages, options_.limit_pages); }
   // Releases what no snapshot needs any more.
   void ReleasePending();
   std::vector<Run> FreeRuns() const;
@@ -97,17 +115,37 @@ class FreeSpace {
  private:
   void AddFree(Run run);
   void AddPending(const PendingRun& run);
-  void RemoveFree(Run run);
+  bool RemoveFree(Run run);
+  bool IsFreeOrPending(Run run) const;
   uint64_t Overhead() const;
+  uint64_t GrowthStep() const;
   absl::Status Grow(uint64_t pages);
   bool TryExtend(uint64_t pages);
+  uint64_t SlackTarget(uint64_t commit_pages) const;
   bool WantsSlack(uint64_t pages) const;
   void RefreshOnce();
   std::optional<Run> TakeData(uint64_t pages);
   std::optional<Run> TakeMeta(uint64_t pages);
   std::optional<Run> TakeAny(uint64_t pages);
+  std::optional<Run> TakeLow(uint64_t pages);
   void AddMetaRegion(uint64_t pages);
   void Took(Run run);
+
+  void NoteCommit(uint64_t pages);
+  uint64_t PeakCommit() const { return std::max(peak_commit_pages_, taken_.pages()); }
+  uint64_t LeastTail() const;
+  uint64_t FreeToKeep() const;
+  PageNumber PreferredEnd() const;
+  void TrimMetaRegion(PageNumber end);
+  PageNumber TailStart() const;
+  void ReleaseIfSurplus();
+  bool LogHoldsTail() const;
+  bool CutTail();
+
+  bool Replay(const LogRecord& record);
+  void SetMetaRegion(const std::vector<Run>& region);
+  absl::StatusOr<std::vector<SegmentRef>> ReadDirectory(const pager::View& view, std::vector<SegmentRef> directory) const;
+
   absl::Status TakeLogPages(size_t count, std::vector<PageNumber>* pages);
 
   struct NewSegment;
@@ -141,6 +179,8 @@ class FreeSpace {
   TxnId newest_record_txn_ = 0;
   uint64_t log_pages_ = 0;            // of records_ and segments_
   uint64_t recent_commit_pages_ = 0;  // of the largest recent commit, decaying
+  uint64_t peak_commit_pages_ = 0;    // the same, decaying slowly: over hundreds of commits
+  bool last_commit_grew_ = false;     // the file
   std::vector<TxnId> stale_pinned_;   // only for SeededBug::kStalePinnedSnapshot
 
   // The running transaction.

@@ -107,14 +107,9 @@ absl::Status FreeSpace::CheckFreed() {
   PageNumber end = 0;
   for (const PendingRun& freed : freed_) {
     const Run& run = freed.run;
-    auto overlaps = [&run](const RunSet& set) {
-      auto next = set.FirstEndingAfter(run.first);
-      return next && next->first < run.end();
-    };
-    auto pending = pending_by_place_.lower_bound(run.end());
-    bool is_pending = pending != pending_by_place_.begin() && std::prev(pending)->second.run.end() > run.first;
-    bool twice = (run.first < end && !IsSeeded(SeededBug::kPageFreedTwice)) || is_pending;
-    if (twice || overlaps(data_) || overlaps(meta_) || overlaps(taken_)) {
+    auto taken = taken_.FirstEndingAfter(run.first);
+    bool twice = run.first < end && !IsSeeded(SeededBug::kPageFreedTwice);
+    if (twice || IsFreeOrPending(run) || (taken && taken->first < run.end())) {
       return CorruptPage(run.first, "in use and free at the same time");
     }
     end = run.end();
@@ -129,9 +124,9 @@ absl::StatusOr<std::vector<FreeSpace::NewSegment>> FreeSpace::ChooseSegments() {
     record_pages += record.pages.size();
   }
   std::vector<NewSegment> chosen;
-  // When room is short the records' pages are worth more than the writes that condensing costs.
-  bool short_of_room = free_pages() < 2 * kDeleteReserve && record_pages >= kFewRecordPages;
-  if (!short_of_room && record_pages < std::max(kMinRecordPages, kRecordsPerCheckpoint * (log_pages_ - record_pages))) {
+  // When room is short, or the records' pages are in the way, they are worth more than the writes that condensing costs.
+  bool at_once = (free_pages() < 2 * kDeleteReserve && record_pages >= kFewRecordPages) || LogHoldsTail();
+  if (!at_once && record_pages < std::max(kMinRecordPages, kRecordsPerCheckpoint * (log_pages_ - record_pages))) {
     return chosen;
   }
   bool first = segments_.empty();
@@ -233,6 +228,7 @@ absl::Status FreeSpace::TakeLogPages(size_t count, std::vector<PageNumber>* page
 }
 
 absl::StatusOr<SealedLog> FreeSpace::Seal() {
+  ReleaseIfSurplus();
   JOHNNY_ASSIGN_OR_RETURN(std::vector<NewSegment> fresh, ChooseSegments());
   TxnId oldest_needed = fresh.empty() && segments_.empty() ? 0 : txn_;
   for (size_t i = 0; i < segments_.size(); ++i) {
@@ -264,6 +260,11 @@ absl::StatusOr<SealedLog> FreeSpace::Seal() {
       JOHNNY_RETURN_IF_ERROR(provide(segment.bytes.size(), &segment.pages));
     }
     JOHNNY_RETURN_IF_ERROR(provide(record_bytes.size() + kRefSlack * (fresh.size() + 1), &record_pages));
+  }
+  if (CutTail()) {  // which only leaves less to encode
+    for (NewSegment& segment : fresh) {
+      segment.bytes = EncodeSegment(StateOf(segment.start, segment.end), txn_);
+    }
   }
 
   SealedLog sealed;
@@ -300,7 +301,8 @@ void FreeSpace::Commit() {
   newest_record_ = sealed_newest_;
   newest_record_txn_ = txn_;
   log_pages_ = CountLogPages();
-  recent_commit_pages_ = std::max(taken_.pages(), recent_commit_pages_ - recent_commit_pages_ / 8);
+  NoteCommit(taken_.pages());
+  last_commit_grew_ = grown_pages_ > 0;
   Begin(txn_);
 }
 

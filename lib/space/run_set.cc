@@ -108,6 +108,34 @@ std::optional<Run> RunSet::TakeLongest(uint64_t pages) {
   return run;
 }
 
+std::optional<Run> RunSet::TakeBestFitBelow(uint64_t pages, PageNumber end) {
+  auto at = by_length_.lower_bound({pages, 0});
+  for (int i = 0; i < kLengthsTried && at != by_length_.end(); ++i) {
+    if (at->second < end && pages <= end - at->second) {
+      Run run{at->second, pages};
+      Remove(run);
+      return run;
+    }
+    at = by_length_.lower_bound({at->first + 1, 0});
+  }
+  return std::nullopt;
+}
+
+std::optional<Run> RunSet::TakeLongestBelow(uint64_t pages, PageNumber end) {
+  auto behind = by_length_.end();  // behind the runs of the length to try
+  for (int i = 0; i < kLengthsTried && behind != by_length_.begin(); ++i) {
+    uint64_t length = std::prev(behind)->first;
+    auto lowest = by_length_.lower_bound({length, 0});
+    if (lowest->second < end) {
+      Run run{lowest->second, length < pages ? length : pages};
+      Remove(run);
+      return run;
+    }
+    behind = lowest;
+  }
+  return std::nullopt;
+}
+
 std::optional<Run> RunSet::Find(PageNumber page) const {
   auto run = FirstEndingAfter(page);
   return run && run->first <= page ? run : std::nullopt;

@@ -36,6 +36,12 @@ class RunSet {
   // Takes at most `pages` pages from the longest run; nullopt when the set is empty.
   std::optional<Run> TakeLongest(uint64_t pages);
 
+  // The same from runs that begin below `end` only, the lowest of a length first; the first one's pages all lie below `end`. They
+  // look at so many lengths and no more, so they may miss a run.
+  static constexpr int kLengthsTried = 64;
+  std::optional<Run> TakeBestFitBelow(uint64_t pages, PageNumber end);
+  std::optional<Run> TakeLongestBelow(uint64_t pages, PageNumber end);
+
   // The run holding `page`, if any; and the first run that ends behind `page`.
   std::optional<Run> Find(PageNumber page) const;
   std::optional<Run> FirstEndingAfter(PageNumber page) const;

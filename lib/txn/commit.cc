@@ -71,6 +71,9 @@ class Committer {
   }
 
   void CommitSpace() {
+    if (master_.page_count < db_.tip.page_count) {
+      db_.last_cut = master_.txn;
+    }
     try {
       db_.space->Commit();
     } catch (const std::bad_alloc&) {
@@ -177,6 +180,9 @@ absl::Status Txn::Commit(Durability durability) {
   absl::Status status = committer.Run();
   if (active_) {
     Abort();
+  }
+  if (status.ok()) {
+    db_->ShrinkIfIdle();
   }
   if (status.ok() && IsLazy(durability)) {
     db_->SyncInBackground(committer.bytes_written(), durability == Durability::kAsync);

@@ -99,6 +99,7 @@ space::FreeSpaceOptions SpaceOptions(const Database& db) {
   uint64_t limit = std::min(db.options.size_limit != 0 ? db.options.size_limit : UINT64_MAX, db.store->reserved());
   options.limit_pages = limit >> db.store->shift();
   options.slack_percent = db.options.slack_percent;
+  options.shrink = db.options.shrink;
   return options;
 }
 
@@ -133,6 +134,7 @@ absl::StatusOr<std::unique_ptr<space::FreeSpace>> Database::LoadSpaceOf(const re
 void Database::NoteFreeSpace() {
   state().free_pages.store(space->free_pages(), std::memory_order_relaxed);
   state().pending_pages.store(space->pending_pages(), std::memory_order_relaxed);
+  has_surplus.store(space->surplus_pages() != 0, std::memory_order_relaxed);
 }
 
 // ---- The writer ----
@@ -151,6 +153,8 @@ absl::Status Database::BecomeWriter(uint32_t timeout_ms) {
     bool died = (word & SharedState::kPublishing) != 0;
     if (died || state().publications.load(std::memory_order_seq_cst) != seen_publications) {
       status = adopt(this, died);
+    } else if (space != nullptr) {
+      status = space->RefreshFileSize();  // who aborted has changed it, too
     }
   }
   if (!status.ok()) {
@@ -208,6 +212,37 @@ void Database::AskSlowReaders() {
   }
 }
 
-void Database::ShrinkFile() {}
+void Database::ShrinkFile() {
+  uint64_t surplus = space != nullptr ? space->surplus_pages() : 0;
+  has_surplus.store(surplus != 0, std::memory_order_relaxed);
+  if (surplus == 0 || writes_refused()) {
+    return;
+  }
+  {
+    MutexLock lock(&publish);
+    if (!sealed.empty() || durable_txn() != newest_master.txn) {
+      return;
+    }
+  }
+  std::vector<TxnId> readers;
+  board.AppendPinned(&readers);
+  if (std::any_of(readers.begin(), readers.end(), [this](TxnId snapshot) { return snapshot < last_cut; })) {
+    return;
+  }
+  system->YieldPoint("shrink");
+  uint64_t pages = space->file_pages() - surplus;
+  if (file->Resize(pages << store->shift()).ok()) {  // if not, the file is longer than it need be
+    space->FileShrunk(pages);
+    known_pages.store(pages, std::memory_order_relaxed);
+  }
+  has_surplus.store(false, std::memory_order_relaxed);
+}
+
+void Database::ShrinkIfIdle() {
+  if (has_surplus.load(std::memory_order_relaxed) && BecomeWriter(0).ok()) {
+    ShrinkFile();
+    writer.Release();
+  }
+}
 
 }  // namespace johnny::txn

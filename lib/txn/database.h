@@ -91,6 +91,7 @@ struct Database {
   std::unique_ptr<space::FreeSpace> space;  // null until the first write transaction or inspection
   format::MasterPage tip;                   // what the next write transaction builds on: the newest sealed or published commit
   uint64_t seen_publications = 0;
+  TxnId last_cut = 0;  // no snapshot since this one reaches past the page count
 
   // ---- Changed only with `publish` held, by the holder of the writer lock or on behalf of sealed commits ----
   // Publishing a master page and making commits durable take turns: a sync must know which master it makes durable, and a failed
@@ -116,6 +117,7 @@ struct Database {
   // ---- Readable by anyone ----
   std::atomic<bool> refused_here{false};  // this process saw a sync fail
   std::atomic<uint64_t> known_pages{0};   // the file has had at least so many
+  std::atomic<bool> has_surplus{false};   // ShrinkFile() may find something to cut
   std::atomic<uint64_t> lazy_bytes{0};    // written by lazy commits since the last sync
   bool opened_clean = false;
   std::atomic<TxnId> discarded_txn{0};
@@ -150,6 +152,7 @@ struct Database {
 
   // Makes every commit so far durable, whoever wrote it. kWritesRefused, kIoError.
   absl::Status Sync();
+  absl::Status SyncCommits();
   // Waits until transaction `id`, which has committed, is durable.
   absl::Status WaitDurable(TxnId id);
   // After a lazy commit of `bytes`. `now`: it asked for it.
@@ -178,8 +181,11 @@ struct Database {
   void NoteFreeSpace();
   // Asks readers past their limits to give their snapshots up.
   void AskSlowReaders();
-  // Cuts off the end of the file that no commit needs any more, once the smaller master is durable.
+  // Cuts off the end of the file, once the smaller master is durable and no reader has an older snapshot. (It would not look there;
+  // but a damaged reference must be met as damage, not as SIGBUS.)
   void ShrinkFile();
+  // The same for who does not hold the lock, when there is something to cut and nobody is writing.
+  void ShrinkIfIdle();
 
   // ---- For the holder of `publish` (database_publish.cc) ----
   void Await() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);         // something to change; `publish` is released meanwhile

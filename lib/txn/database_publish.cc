@@ -58,6 +58,14 @@ absl::Status Database::RefuseAfterWrite(absl::Status failed_write) {
 }
 
 absl::Status Database::Sync() {
+  JOHNNY_RETURN_IF_ERROR(SyncCommits());
+  if (!writer.HeldByThisThread()) {
+    ShrinkIfIdle();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Database::SyncCommits() {
   bool is_writer = false;
   absl::Cleanup release = [&] {
     if (is_writer) {

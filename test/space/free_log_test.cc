@@ -25,12 +25,16 @@ bool SameAll(const std::vector<T>& a, const std::vector<T>& b) {
 uint64_t Number(uint64_t below) {
   return *rc::gen::oneOf(rc::gen::inRange<uint64_t>(0, std::min<uint64_t>(below, 200)), rc::gen::inRange<uint64_t>(0, below));
 }
-std::vector<space::Run> Runs() {
+std::vector<space::Run> Runs(PageNumber end = format::kMaxPageNumber) {
   std::vector<space::Run> runs;
   PageNumber at = 0;
   for (size_t n = *rc::gen::inRange<size_t>(0, 20); runs.size() < n;) {
-    runs.push_back({at + Number(uint64_t{1} << 40), 1 + Number(uint64_t{1} << 30)});
-    at = runs.back().end();
+    space::Run run{at + Number(uint64_t{1} << 40), 1 + Number(uint64_t{1} << 30)};
+    if (run.end() > end) {
+      break;
+    }
+    runs.push_back(run);
+    at = run.end();
   }
   return runs;
 }
@@ -41,10 +45,10 @@ TEST(FreeLogTest, RecordsSurviveEncoding) {
     LogRecord record;
     record.txn = 1 + Number(UINT64_MAX - 1);
     record.old_page_count = Number(format::kMaxPageNumber);
-    record.new_page_count = record.old_page_count + Number(format::kMaxPageNumber - record.old_page_count);
-    record.taken = Runs();
-    record.meta_region = Runs();
-    for (const space::Run& run : Runs()) {
+    record.new_page_count = Number(format::kMaxPageNumber);
+    record.taken = Runs(record.new_page_count);
+    record.meta_region = Runs(record.new_page_count);
+    for (const space::Run& run : Runs(record.new_page_count)) {
       record.freed.push_back({run, Number(record.txn), record.txn});
     }
     PageNumber start = 0;
@@ -107,11 +111,11 @@ TEST(FreeLogTest, RubbishIsRefusedOrHarmless) {
     refused += record.ok() ? 0 : 1;
     if (record.ok()) {
       for (const space::Run& run : record->taken) {
-        EXPECT_LE(run.end(), format::kMaxPageNumber);
+        EXPECT_LE(run.end(), record->new_page_count);
         EXPECT_GT(run.pages, 0u);
       }
       EXPECT_LT(record->previous_txn, record->txn);
-      EXPECT_LE(record->old_page_count, record->new_page_count);
+      EXPECT_LE(std::max(record->old_page_count, record->new_page_count), format::kMaxPageNumber);
     }
     auto segment = DecodeSegment(bytes, 9, 5);
     for (const PendingRun& run : segment.ok() ? *segment : std::vector<PendingRun>()) {
@@ -143,19 +147,32 @@ class StreamTest : public testing::Test {
   pager::View View() const { return pager::View(&file_.store(), kPages, nullptr); }
   Code LoadError(const LogRecord& record, TxnId master_txn = 0) {
     ChildRef ref = Write(EncodeRecord(record), PageType::kFreeLogRecord, record.txn, {70});
-    return CodeOf(LoadFreeLog(View(), ref, master_txn == 0 ? record.txn : master_txn, kPages).status());
+    return CodeOf(LoadFreeLog(View(), ref, master_txn == 0 ? record.txn : master_txn, kCount).status());
+  }
+  // Adds a record behind `records`, at page `at`.
+  void Append(LogRecord record, PageNumber at, std::vector<std::pair<LogRecord, ChildRef>>* records) {
+    if (!records->empty()) {
+      record.previous = records->back().second;
+      record.previous_txn = records->back().first.txn;
+    }
+    records->emplace_back(record, Write(EncodeRecord(record), PageType::kFreeLogRecord, record.txn, {at}));
+  }
+  absl::StatusOr<LoadedLog> LoadLast(const std::vector<std::pair<LogRecord, ChildRef>>& records) {
+    const auto& [record, ref] = records.back();
+    return LoadFreeLog(pager::View(&file_.store(), record.new_page_count, nullptr), ref, record.txn, record.new_page_count);
   }
   static LogRecord Sound() {  // adds pages 20..80, of which some are taken
     LogRecord record;
     record.txn = 5;
     record.old_page_count = 20;
-    record.new_page_count = 80;
+    record.new_page_count = kCount;
     record.taken = {{30, 10}, {70, 1}};
     return record;
   }
 
   static constexpr uint32_t kPage = 4096;
-  static constexpr PageNumber kPages = 100;
+  static constexpr PageNumber kPages = 100;  // of the file
+  static constexpr PageNumber kCount = 80;   // of the database
   SpaceFile file_;
   void SetUp() override { ASSERT_TRUE(file_.file()->Resize(kPages * kPage).ok()); }
 };
@@ -230,11 +247,113 @@ TEST_F(StreamTest, ARecordIsApplied) {
   LogRecord record = Sound();
   record.freed = {{{30, 2}, 5, 5}};
   ChildRef ref = Write(EncodeRecord(record), PageType::kFreeLogRecord, 5, {70});
-  auto log = LoadFreeLog(View(), ref, 5, kPages);
+  auto log = LoadFreeLog(View(), ref, 5, kCount);
   ASSERT_TRUE(log.ok()) << log.status();
   EXPECT_TRUE(SameAll(log->runs, {{{20, 10}, 0, 0}, {{30, 2}, 5, 5}, {{40, 30}, 0, 0}, {{71, 9}, 0, 0}}));
   ASSERT_EQ(log->records.size(), 1u);
   EXPECT_EQ(log->records[0].pages, std::vector<PageNumber>{70});
+}
+
+TEST_F(StreamTest, PagesThatWereCutAreInNoSetUntilTheyAreAddedAgain) {
+  std::vector<std::pair<LogRecord, ChildRef>> records;
+  Append(Sound(), 70, &records);
+  LogRecord frees{.txn = 6, .old_page_count = kCount, .new_page_count = kCount};
+  frees.freed = {{{35, 5}, 5, 6}};
+  Append(frees, 41, &records);
+  LogRecord cuts{.txn = 7, .old_page_count = kCount, .new_page_count = 37};
+  cuts.taken = {{20, 1}};
+  Append(cuts, 42, &records);
+  EXPECT_EQ(CodeOf(LoadLast(records).status()), Code::kCorrupt) << "page 70 is in use";
+
+  records.resize(1);
+  frees.freed = {{{35, 5}, 5, 6}, {{70, 1}, 5, 6}};
+  Append(frees, 41, &records);
+  Append(cuts, 31, &records);
+  auto log = LoadLast(records);
+  ASSERT_EQ(CodeOf(log.status()), Code::kCorrupt) << "the log itself lies past the end";
+  EXPECT_NE(log.status().message().find("page 41"), absl::string_view::npos) << log.status();
+  records.resize(1);
+  records[0].second = Write(EncodeRecord(Sound()), PageType::kFreeLogRecord, 5, {30});
+  Append(frees, 31, &records);
+  Append(cuts, 32, &records);
+  log = LoadLast(records);
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_TRUE(SameAll(log->runs, {{{21, 9}, 0, 0}, {{35, 2}, 5, 6}})) << "free and pending ones alike are gone";
+
+  LogRecord grows{.txn = 8, .old_page_count = 37, .new_page_count = 60};
+  grows.taken = {{40, 1}};
+  Append(grows, 33, &records);
+  log = LoadLast(records);
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_TRUE(SameAll(log->runs, {{{21, 9}, 0, 0}, {{35, 2}, 5, 6}, {{37, 3}, 0, 0}, {{41, 19}, 0, 0}}));
+}
+
+TEST_F(StreamTest, ASegmentMayListPagesThatWereCutLater) {
+  ChildRef low =
+      Write(EncodeSegment(std::vector<PendingRun>{{{25, 5}, 0, 0}, {{48, 2}, 0, 0}}, 4), PageType::kFreeLogSegment, 4, {20});
+  ChildRef high =
+      Write(EncodeSegment(std::vector<PendingRun>{{{50, 10}, 2, 3}, {{60, 20}, 0, 0}}, 4), PageType::kFreeLogSegment, 4, {21});
+  LogRecord cuts{.txn = 5, .old_page_count = kCount, .new_page_count = 49};
+  cuts.segments = {{0, low, 4, {}}, {50, high, 4, {}}};
+  std::vector<std::pair<LogRecord, ChildRef>> records;
+  Append(cuts, 22, &records);
+  auto log = LoadLast(records);
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_TRUE(SameAll(log->runs, {{{25, 5}, 0, 0}, {{48, 1}, 0, 0}}));
+
+  // A segment as of the cut or later lists none of them, and is not told of it.
+  ChildRef younger = Write(EncodeSegment(std::vector<PendingRun>{}, 5), PageType::kFreeLogSegment, 5, {23});
+  cuts.segments[1] = {50, younger, 5, {}};
+  records.clear();
+  Append(cuts, 22, &records);
+  log = LoadLast(records);
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_TRUE(SameAll(log->runs, {{{25, 5}, 0, 0}, {{48, 1}, 0, 0}}));
+}
+
+TEST_F(StreamTest, AbsurdPageCountsAreRefused) {
+  PageNumber max = format::kMaxPageNumber;
+  for (PageNumber count : {PageNumber{0}, PageNumber{1}, PageNumber{3}, kCount - 1, kCount + 1, max - 1, max, max + 1,
+                           uint64_t{1} << 62, uint64_t{1} << 63, UINT64_MAX - 1, UINT64_MAX}) {
+    LogRecord record = Sound();
+    record.new_page_count = count;
+    EXPECT_EQ(LoadError(record), Code::kCorrupt) << "after: " << count;
+    EXPECT_EQ(CodeOf(LoadFreeLog(View(), Write(EncodeRecord(record), PageType::kFreeLogRecord, 5, {70}), 5, count).status()),
+              count == kCount - 1 || count == kCount + 1 || count == max - 1 || count == max ? Code::kOk : Code::kCorrupt)
+        << "the master agrees with " << count;
+    record = Sound();
+    record.old_page_count = count;
+    EXPECT_EQ(LoadError(record), Code::kCorrupt) << "before: " << count;
+    record.taken = {};
+    EXPECT_EQ(LoadError(record), count == kCount - 1 ? Code::kOk : Code::kCorrupt) << "before: " << count;
+  }
+}
+
+TEST_F(StreamTest, CountsOfConsecutiveRecordsJoinUp) {
+  for (PageNumber before : {kCount - 1, kCount, kCount + 1}) {
+    std::vector<std::pair<LogRecord, ChildRef>> records;
+    Append(Sound(), 70, &records);
+    Append({.txn = 6, .old_page_count = before, .new_page_count = kCount}, 30, &records);
+    EXPECT_EQ(CodeOf(LoadLast(records).status()), before == kCount ? Code::kOk : Code::kCorrupt) << before;
+  }
+}
+
+TEST_F(StreamTest, NothingLiesPastTheCountAfter) {
+  LogRecord cuts{.txn = 5, .old_page_count = 90, .new_page_count = kCount};
+  cuts.segments = {
+      {0, Write(EncodeSegment(std::vector<PendingRun>{{{75, 15}, 0, 0}}, 4), PageType::kFreeLogSegment, 4, {20}), 4, {}}};
+  EXPECT_EQ(LoadError(cuts), Code::kOk);
+  LogRecord record = cuts;
+  record.taken = {{79, 2}};
+  EXPECT_EQ(LoadError(record), Code::kCorrupt);
+  record = cuts;
+  record.freed = {{{70, 1}, 3, 5}, {{80, 1}, 3, 5}};
+  EXPECT_EQ(LoadError(record), Code::kCorrupt);
+  record = cuts;
+  record.meta_region = {{70, 11}};
+  EXPECT_EQ(LoadError(record), Code::kCorrupt);
+  record.meta_region = {{70, 10}};
+  EXPECT_EQ(LoadError(record), Code::kOk);
 }
 
 TEST_F(StreamTest, ImpossibleRecordsAreRefused) {

@@ -28,6 +28,7 @@ class Account {
       Take(txn);
       Free(txn, &freed);
     }
+    PageNumber count_before = before.page_count;
     if (random_() % 4 == 0) {
       if (random_() % 2 == 0) {
         ASSERT_TRUE(file_.Seal().ok());
@@ -38,6 +39,12 @@ class Account {
       return;
     }
     file_.Commit();
+    for (PageNumber page = file_.page_count(); page < count_before; ++page) {
+      ++cut_;
+      CheckReusable(page);
+    }
+    grown_again_ += cut_ > 0 && file_.page_count() > count_before ? file_.page_count() - count_before : 0;
+    file_.CutFile();
     for (const auto& [page, birth] : freed) {
       lives_[page] = {birth, txn};
     }
@@ -59,6 +66,12 @@ class Account {
     }
     CheckPartition();
   }
+
+  // What transactions do: grow the database, empty it, or little.
+  enum class Mood { kMixed, kGrow, kEmpty, kQuiet };
+  void set_mood(Mood mood) { mood_ = mood; }
+  uint64_t cut() const { return cut_; }
+  uint64_t grown_again() const { return grown_again_; }
 
   void ChangeReaders() {
     auto& readers = file_.readers();
@@ -83,7 +96,9 @@ class Account {
  private:
   void Take(TxnId txn) {
     std::vector<PageNumber> pages;
-    if (random_() % 5 == 0) {
+    if (mood_ == Mood::kQuiet || mood_ == Mood::kEmpty) {
+      pages = file_.Take(1 + random_() % 3, random_() % 3 == 0 ? Use::kMeta : Use::kData);
+    } else if (random_() % 5 == 0) {
       uint64_t count = 1 + random_() % 70;
       auto first = file_.space().AllocateRun(count);
       ASSERT_TRUE(first.ok()) << first.status();
@@ -112,7 +127,10 @@ class Account {
   }
 
   void Free(TxnId txn, std::vector<std::pair<PageNumber, TxnId>>* freed) {
-    for (size_t n = random_() % 50; n > 0 && !used_.empty(); --n) {
+    constexpr size_t kMost[] = {50, 10, 1000, 4};
+    size_t most = std::max<size_t>(kMost[static_cast<int>(mood_)],
+                                   used_.size() > 700 ? 100 : 0);  // the simulated file has 2,048 large pages
+    for (size_t n = random_() % most; n > 0 && !used_.empty(); --n) {
       auto at = used_.lower_bound(random_() % file_.space().page_count());
       at = at == used_.end() ? used_.begin() : at;
       EXPECT_TRUE(file_.space().Free(at->first, 1, at->second).ok());
@@ -130,6 +148,8 @@ class Account {
       size_t owners = used_.count(page) + log_birth_.count(page) + state.free.count(page) + state.pending.count(page);
       ASSERT_EQ(owners, 1u) << "page " << page << " after transaction " << file_.newest_txn();
     }
+    ASSERT_TRUE(used_.empty() || used_.rbegin()->first < state.page_count);
+    ASSERT_LT(log_birth_.rbegin()->first, state.page_count);
     for (const auto& [page, waiting] : state.pending) {
       ASSERT_EQ(lives_[page].birth, std::get<0>(waiting));
       ASSERT_EQ(lives_[page].death, std::get<1>(waiting));
@@ -138,6 +158,9 @@ class Account {
 
   SpaceFile file_;
   std::mt19937 random_;
+  Mood mood_ = Mood::kMixed;
+  uint64_t cut_ = 0;          // pages by which the database was made smaller
+  uint64_t grown_again_ = 0;  // and larger again after that
   std::map<PageNumber, TxnId> used_;
   std::map<PageNumber, TxnId> log_birth_;
   std::map<PageNumber, Life> lives_;  // the last one of each page that was freed
@@ -156,6 +179,25 @@ TEST_P(FreeSpaceModelTest, EveryPageIsAccountedFor) {
       account.CheckLoad(i % 3 == 0);
     }
   }
+}
+
+TEST_P(FreeSpaceModelTest, EveryPageIsAccountedForThroughShrinkingAndGrowing) {
+  auto [page_size, seed] = GetParam();
+  Account account(page_size, seed);
+  for (int i = 0; i < 600 && !HasFatalFailure(); ++i) {
+    int at = i % 200;
+    account.set_mood(at < 50    ? Account::Mood::kGrow
+                     : at < 70  ? Account::Mood::kEmpty
+                     : at < 180 ? Account::Mood::kQuiet
+                                : Account::Mood::kMixed);
+    account.RunTransaction();
+    account.ChangeReaders();
+    if (i % 5 == 0) {
+      account.CheckLoad(i % 30 == 0);
+    }
+  }
+  EXPECT_GT(account.cut(), 500u);
+  EXPECT_GT(account.grown_again(), 500u);
 }
 
 }  // namespace

@@ -111,6 +111,46 @@ TEST(RunSetTest, AgreesWithASetOfPages) {
   }));
 }
 
+TEST(RunSetTest, RunsAreTakenBelowABound) {
+  auto runs = rc::gen::construct<space::Run>(rc::gen::inRange<PageNumber>(0, 200), rc::gen::inRange<uint64_t>(1, 9));
+  EXPECT_TRUE(rc::check("the best fit or longest run below a bound, the lowest of its length", [&] {
+    RunSet set;
+    for (const space::Run& run : *rc::gen::container<std::vector<space::Run>>(runs)) {
+      set.Add(run);
+    }
+    std::vector<space::Run> before = RunsOf(set);
+    PageNumber end = *rc::gen::inRange<PageNumber>(0, 220);
+    uint64_t wanted = *rc::gen::inRange<uint64_t>(1, 12);
+    bool fit = *rc::gen::arbitrary<bool>();
+    std::optional<space::Run> expected;  // the run to take from
+    for (const space::Run& run : before) {
+      bool fits = fit ? run.pages >= wanted && run.first + wanted <= end : run.first < end;
+      bool better = !expected || (fit ? run.pages < expected->pages : run.pages > expected->pages);
+      expected = fits && better ? run : expected;
+    }
+    std::optional<space::Run> taken = fit ? set.TakeBestFitBelow(wanted, end) : set.TakeLongestBelow(wanted, end);
+    RC_ASSERT(taken.has_value() == expected.has_value());
+    if (taken) {
+      RC_ASSERT(*taken == (space::Run{expected->first, std::min(wanted, expected->pages)}));
+      RC_ASSERT(set.Add(*taken));
+    }
+    RC_ASSERT(RunsOf(set) == before);
+  }));
+}
+
+TEST(RunSetTest, TheSearchBelowABoundGivesUpAfterSoManyLengths) {
+  RunSet set;
+  PageNumber at = 1000;
+  for (uint64_t length = 1; length <= RunSet::kLengthsTried; ++length, at += 1000) {
+    ASSERT_TRUE(set.Add({at, length}));
+    ASSERT_TRUE(set.Add({at + 500, RunSet::kLengthsTried + 1 + length}));
+  }
+  ASSERT_TRUE(set.Add({10, RunSet::kLengthsTried + 1}));  // in the middle of the lengths
+  EXPECT_FALSE(set.TakeBestFitBelow(1, 500).has_value());
+  EXPECT_FALSE(set.TakeLongestBelow(1, 500).has_value());
+  EXPECT_EQ(set.TakeBestFitBelow(2, 500), (space::Run{10, 2}));
+}
+
 TEST(RunSetTest, HoldsTheLastPages) {
   RunSet set;
   space::Run last{format::kMaxPageNumber - 1, 2};

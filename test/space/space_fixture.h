@@ -69,6 +69,29 @@ class SpaceFile {
     return space;
   }
   void Reload() { space_ = Load(); }
+  // Another process takes over: the transactions that follow are its.
+  void Swap(std::unique_ptr<FreeSpace>* other) { std::swap(space_, *other); }
+  absl::StatusOr<bool> CatchUp() { return space_->CatchUp(View(), newest_, txn_); }
+  // What the database does once a smaller count is durable.
+  void CutFile() {
+    if (uint64_t surplus = space_->surplus_pages(); surplus > 0) {
+      uint64_t pages = space_->file_pages() - surplus;
+      ASSERT_TRUE(file_->Resize(pages * store_->page_size()).ok());
+      space_->FileShrunk(pages);
+    }
+  }
+  // What a master page says, and how recovery goes back to an earlier one.
+  struct Master {
+    format::ChildRef newest;
+    PageNumber page_count;
+    TxnId txn;
+  };
+  Master master() const { return {newest_, page_count_, txn_}; }
+  void set_master(const Master& master) {
+    newest_ = master.newest;
+    page_count_ = master.page_count;
+    txn_ = master.txn;
+  }
 
   TxnId Begin() {
     space_->Begin(next_);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <random>
 
@@ -129,6 +130,34 @@ TEST_P(SoundTest, AfterEverythingWasDeleted) {
   }
   ASSERT_OK(txn.Commit());
   EXPECT_TRUE(env_.VerifyClean());
+}
+
+TEST_P(SoundTest, AfterShrinkingAndGrowing) {
+  for (int round = 0; round < 2; ++round) {
+    for (uint64_t i = 0; i < 15; ++i) {
+      Txn txn(env_);
+      EXPECT_OK(txn.Put(NumberedKey(i), Pattern(100 * GetParam(), static_cast<uint32_t>(i))));
+      EXPECT_OK(txn.Commit());
+    }
+    uint64_t full = env_.Info().page_count;
+    Txn txn(env_);
+    for (uint64_t i = 0; i < 15; ++i) {
+      EXPECT_OK(txn.Delete(NumberedKey(i)));
+    }
+    EXPECT_OK(txn.Commit());
+    for (int i = 0; i < 6; ++i) {
+      Txn small(env_);
+      EXPECT_OK(small.Put("key", std::to_string(i)));
+      EXPECT_OK(small.Commit());
+      ASSERT_TRUE(env_.VerifyClean()) << i;
+    }
+    uint64_t left = env_.Info().page_count;
+    EXPECT_LT(left, full - 256);
+    ASSERT_OK(env_.Close());
+    std::filesystem::resize_file(path_, left * GetParam());
+    ASSERT_OK(env_.Open(path_, options_));
+    ASSERT_TRUE(env_.VerifyClean());
+  }
 }
 
 TEST_P(SoundTest, WhenTransactionsSpill) {
