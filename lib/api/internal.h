@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <new>
 #include <string>
@@ -84,6 +85,9 @@ int GuardChange(johnny_txn* txn, Body body) {
 // JOHNNY_OK if the transaction can be used for reading, with its table's state; else the misuse's code.
 int UseTxn(johnny_txn* txn);
 int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state);
+
+// For johnny_begin() and its like: a handle that `begin` has begun a transaction in.
+int BeginWith(johnny_env* env, johnny_txn** out, const std::function<absl::Status(txn::Txn*)>& begin);
 
 // Copies a struct that may be shorter or longer in the caller's version: *out has its struct_size set by the caller.
 template <typename T>

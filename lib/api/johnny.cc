@@ -142,6 +142,17 @@ int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state) {
   return *state != nullptr ? JOHNNY_OK : Fail(status);
 }
 
+int BeginWith(johnny_env* env, johnny_txn** out, const std::function<absl::Status(txn::Txn*)>& begin) {
+  johnny_txn* txn = TakeHandle(env);
+  absl::Status status = begin(&txn->txn);
+  if (!status.ok()) {
+    GiveHandleBack(txn);
+    return Fail(status);
+  }
+  *out = txn;
+  return JOHNNY_OK;
+}
+
 int OpenWithSystem(os::System* system, const char* path, const johnny_options* given, johnny_env** env) {
   return Guard([&] {
     if (path == nullptr || env == nullptr) {
@@ -274,14 +285,9 @@ int johnny_begin(johnny_env* env, uint32_t flags, johnny_txn** out) {
     if ((flags & ~uint32_t{JOHNNY_READ | JOHNNY_NO_WAIT}) != 0) {
       return Fail(Code::kInvalidArgument, "unknown flags");
     }
-    johnny_txn* txn = johnny::api::TakeHandle(env);
-    absl::Status status = (flags & JOHNNY_READ) != 0 ? txn->txn.BeginRead() : txn->txn.BeginWrite((flags & JOHNNY_NO_WAIT) == 0);
-    if (!status.ok()) {
-      johnny::api::GiveHandleBack(txn);
-      return Fail(status);
-    }
-    *out = txn;
-    return static_cast<int>(JOHNNY_OK);
+    return johnny::api::BeginWith(env, out, [flags](johnny::txn::Txn* txn) {
+      return (flags & JOHNNY_READ) != 0 ? txn->BeginRead() : txn->BeginWrite((flags & JOHNNY_NO_WAIT) == 0);
+    });
   });
 }
 
@@ -327,8 +333,8 @@ int johnny_reset(johnny_txn* txn) {
   if (int code = johnny::api::UseTxn(txn); code != JOHNNY_OK) {
     return code;
   }
-  if (txn->txn.write()) {
-    return Fail(Code::kWrongTxn, "only read transactions can be reset");
+  if (txn->txn.write() || txn->txn.on_named()) {
+    return Fail(Code::kWrongTxn, "only read transactions of the newest snapshot can be reset");
   }
   for (johnny_cursor* cursor : txn->cursors) {
     cursor->cursor.Unposition();

@@ -78,6 +78,7 @@ class Committer {
       db_.id_ceiling = master_.id_ceiling;
       db_.on_disk_clean = false;
     }
+    db_.named.Commit(master_.txn, txn_.named_changes_, db_.durable_txn.load(std::memory_order_relaxed));
     db_.board.Announce({master_.txn, master_.page_count, master_.table_count, master_.main, master_.catalog});
   }
 

@@ -68,6 +68,7 @@ TxnId Database::IdWindow() const { return options.durability == Durability::kLaz
 std::vector<TxnId> Database::Pinned() const {
   std::vector<TxnId> pinned = {board.newest(), durable_txn.load(std::memory_order_acquire)};
   board.AppendPinned(&pinned);
+  named.AppendPinned(durable_txn.load(std::memory_order_acquire), &pinned);
   std::sort(pinned.begin(), pinned.end());
   pinned.erase(std::unique(pinned.begin(), pinned.end()), pinned.end());
   return pinned;
@@ -85,6 +86,7 @@ absl::Status Database::LoadSpace() {
   auto loaded = std::make_unique<space::FreeSpace>(file.get(), store.get(), space_options, [this] { return Pinned(); });
   pager::View view(store.get(), newest_master.page_count, nullptr);
   JOHNNY_RETURN_IF_ERROR(loaded->Load(view, newest_master.free_log, newest_master.txn));
+  JOHNNY_RETURN_IF_ERROR(named.Load(view, newest_master.catalog, newest_master.txn));
   space = std::move(loaded);
   NoteFreeSpace();
   return absl::OkStatus();

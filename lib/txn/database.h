@@ -2,7 +2,7 @@
 //
 // Master pages: `durable_slot` holds the newest master known to be durable; the next one is always written to the other slot.
 // Invariants
-//   1. newest announced snapshot >= durable_txn; both are pinned, as are the snapshots in reader slots.
+//   1. newest announced snapshot >= durable_txn; both are pinned, as are the snapshots in reader slots and those with names.
 //   2. last_id <= id_ceiling of the newest durable master, so an id is never used twice whatever crashes.
 //   3. Once writes_refused is set nothing is written any more: a failed sync is never retried.
 #ifndef JOHNNY_TXN_DATABASE_H_
@@ -25,6 +25,7 @@
 #include "readers/snapshots.h"
 #include "space/free_space.h"
 #include "txn/background_sync.h"
+#include "txn/named_pins.h"
 
 namespace johnny::txn {
 
@@ -79,6 +80,7 @@ struct Database {
   // ---- Belongs to the holder of the writer lock ----
   pager::FrameArena frames;
   std::unique_ptr<space::FreeSpace> space;  // null until the first write transaction or inspection
+  NamedPins named;                          // loaded with `space`
   TxnId last_id = 0;
 
   // ---- Changed only with `publish` held ----

@@ -6,6 +6,7 @@
 //      tables' records agree with their trees.
 //   4. Large values have the checksums that their references say.
 //   5. The free log, read back, says what is free and pending; the newest master page says what the snapshot says.
+//   6. Named snapshots are whole (named.h): what the newest does not share of them is checked as the newest is, and pending.
 // Damage is reported and does not end the check; what lies below a damaged page cannot be checked.
 // Thread rules: the caller holds the writer lock, with no write transaction begun.
 #ifndef JOHNNY_VERIFY_VERIFY_H_
