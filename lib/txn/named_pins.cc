@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/seeded_bug.h"
 #include "base/status.h"
 #include "cursor/cursor.h"
 #include "format/snapshot_record.h"
@@ -56,11 +57,13 @@ void NamedPins::Commit(TxnId txn, const NamedChanges& changes, TxnId durable) {
 }
 
 void NamedPins::AppendPinned(TxnId durable, std::vector<TxnId>* pinned) const {
-  for (const auto& [snapshot, names] : named_) {
-    pinned->push_back(snapshot);
+  if (!IsSeeded(SeededBug::kNamePinsNothing)) {
+    for (const auto& [snapshot, names] : named_) {
+      pinned->push_back(snapshot);
+    }
   }
   for (const Deleted& gone : deleted_) {
-    if (gone.by > durable) {
+    if (gone.by > durable && !IsSeeded(SeededBug::kDeletedNameForgotten)) {
       pinned->push_back(gone.snapshot);
     }
   }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/seeded_bug.h"
 #include "base/status.h"
 #include "txn/txn.h"
 
@@ -54,7 +55,7 @@ absl::Status Txn::ListNamed(std::vector<std::pair<std::string, format::SnapshotR
 
 absl::Status Txn::CreateNamed(const std::string& name) {
   // Recovery looks at what is not durable yet only from the newest commit; what a name keeps must need no look.
-  if (snapshot_.txn > db_->durable_txn.load(std::memory_order_acquire)) {
+  if (snapshot_.txn > db_->durable_txn.load(std::memory_order_acquire) && !IsSeeded(SeededBug::kNamedBeforeDurable)) {
     JOHNNY_RETURN_IF_ERROR(db_->Sync());
   }
   JOHNNY_RETURN_IF_ERROR(BeforeChange(&catalog_));

@@ -222,6 +222,37 @@ void Tables(Script* script) {
   script->CheckNow();
 }
 
+// Names come and go among commits of all kinds, while every page is soon used again.
+void NamedSnapshots(Script* script) {
+  script->Open(JOHNNY_CREATE);
+  Fill(script, 80, 250);
+  for (int i = 0; i < 24; ++i) {
+    script->Begin();
+    ChangeSome(script, 1 + script->Below(20), 80, 250);
+    if (script->Below(2) == 0) {
+      script->CreateSnapshot(absl::StrCat("snapshot", script->Below(3)));
+    }
+    if (script->Below(3) == 0) {
+      script->DeleteSnapshot(absl::StrCat("snapshot", script->Below(3)));
+    }
+    if (script->Below(8) == 0) {
+      script->Abort();
+    } else if (script->Below(3) == 0) {
+      script->Commit(JOHNNY_TWO_PHASE + static_cast<uint32_t>(script->Below(3)));
+    } else {
+      script->Commit();
+    }
+    if (script->Below(8) == 0) {
+      script->Sync();
+    }
+    if (script->Below(12) == 0) {
+      script->Kill();
+      script->Open();
+    }
+  }
+  script->CheckNow();
+}
+
 void Reopening(Script* script) {
   script->Open(JOHNNY_CREATE);
   Fill(script, 40, 200);
@@ -302,6 +333,8 @@ const std::vector<Scenario>& Scenarios() {
       {"spill_single_sync", 0.02, JOHNNY_SINGLE_SYNC, Spill},
       {"tables", 0.04, JOHNNY_TWO_PHASE, Tables},
       {"tables_lazy", 0.03, JOHNNY_LAZY, Tables},
+      {"named_snapshots", 0.03, JOHNNY_TWO_PHASE, NamedSnapshots},
+      {"named_snapshots_lazy", 0.05, JOHNNY_LAZY, NamedSnapshots},
       {"reopening", 0.03, JOHNNY_TWO_PHASE, Reopening},
       {"reopening_lazy", 0.03, JOHNNY_LAZY, Reopening},
       {"takeover", 0.02, JOHNNY_TWO_PHASE, Takeover},
