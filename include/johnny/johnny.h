@@ -43,7 +43,7 @@ extern "C" {
 enum johnny_error {
   JOHNNY_OK = 0,
   JOHNNY_NOT_FOUND = 1,         /* No such key, table, entry or position. */
-  JOHNNY_EXISTS = 2,            /* JOHNNY_NO_OVERWRITE and the key is there; or a table or file of that name. */
+  JOHNNY_EXISTS = 2,            /* JOHNNY_NO_OVERWRITE and the key is there; or a table, named snapshot or file of that name. */
   JOHNNY_BUSY = 3,              /* Another write transaction, or another process, has it and waiting was not wanted. */
   JOHNNY_INVALID_ARGUMENT = 4,  /* A null pointer, an unknown flag, a value out of its range. */
   JOHNNY_KEY_TOO_LARGE = 5,     /* The key is longer than johnny_env_info.max_key_size. */

@@ -69,6 +69,7 @@ class Committer {
   // The new snapshot becomes the newest; only now may readers see it.
   void Announce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
     db_.space->Commit();
+    db_.named.Commit(master_.txn, txn_.named_changes_, db_.durable_txn.load(std::memory_order_relaxed));
     db_.NoteFreeSpace();
     db_.newest_master = master_;
     db_.newest_slot = slot_;
@@ -78,7 +79,6 @@ class Committer {
       db_.id_ceiling = master_.id_ceiling;
       db_.on_disk_clean = false;
     }
-    db_.named.Commit(master_.txn, txn_.named_changes_, db_.durable_txn.load(std::memory_order_relaxed));
     db_.board.Announce({master_.txn, master_.page_count, master_.table_count, master_.main, master_.catalog});
   }
 

@@ -66,6 +66,10 @@ class NamedVerifier : public Visitor {
   bool Report(PageNumber page, const char* table, absl::string_view message) {
     return check_.report(page, table, absl::StrCat("named snapshot '", *name_, "': ", message));
   }
+  bool ReportStatus(const char* table, const absl::Status& status) {
+    auto [page, message] = SplitMessage(status);
+    return Report(page, table, message);
+  }
   bool ReportAt(const Place& place, absl::string_view message) {
     return Report(place.ref.page, place.tree->name, absl::StrCat(place.tree->name == nullptr ? "catalog: " : "", message));
   }
@@ -119,7 +123,7 @@ class NamedVerifier : public Visitor {
 
   Next OnDamage(const Place& place, const absl::Status& damage) override {
     damaged_ = true;
-    return GoOnIf(Report(place.ref.page, place.tree->name, std::string(damage.message())));
+    return GoOnIf(ReportStatus(place.tree->name, damage));
   }
 
   Next OnPage(const Place& place, const Byte* page) override {
@@ -155,7 +159,7 @@ class NamedVerifier : public Visitor {
     check_.result->pages_checked += pages;
     absl::Status sound = pager::VerifyExtent(view_, extent);
     damaged_ |= !sound.ok();
-    return GoOnIf(sound.ok() || Report(extent.first, table, std::string(sound.message())));
+    return GoOnIf(sound.ok() || ReportStatus(table, sound));
   }
 
   // ---- After all of them ----

@@ -1,5 +1,8 @@
 #include "verify/page_checks.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "absl/strings/str_cat.h"
 #include "node/branch.h"
 #include "node/leaf.h"
@@ -80,6 +83,20 @@ class PageChecker {
 
 bool CheckPage(const Place& place, const Byte* page, const PageReport& report) {
   return PageChecker(place, page, report).Check();
+}
+
+std::pair<PageNumber, std::string> SplitMessage(const absl::Status& status) {
+  Slice message(status.message().data(), status.message().size());
+  constexpr Slice kPrefix = "page ";
+  PageNumber page = 0;
+  size_t at = kPrefix.size();
+  if (message.substr(0, at) != kPrefix) {
+    return {0, std::string(message)};
+  }
+  for (; at < message.size() && std::isdigit(static_cast<unsigned char>(message[at])); ++at) {
+    page = page * 10 + static_cast<uint64_t>(message[at] - '0');
+  }
+  return {page, std::string(message.substr(std::min(message.size(), at + 2)))};
 }
 
 }  // namespace johnny::verify

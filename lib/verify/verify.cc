@@ -1,7 +1,6 @@
 #include "verify/verify.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -51,19 +50,9 @@ class Verifier : public Visitor {
     return !callbacks_.on_finding || callbacks_.on_finding({page, table, std::move(message)});
   }
 
-  // Errors begin with "page N: " where they are about a page.
   bool ReportStatus(const char* table, const absl::Status& status) {
-    Slice message(status.message().data(), status.message().size());
-    constexpr Slice kPrefix = "page ";
-    PageNumber page = 0;
-    size_t at = kPrefix.size();
-    if (message.substr(0, at) != kPrefix) {
-      return Report(0, table, std::string(message));
-    }
-    for (; at < message.size() && std::isdigit(static_cast<unsigned char>(message[at])); ++at) {
-      page = page * 10 + static_cast<uint64_t>(message[at] - '0');
-    }
-    return Report(page, table, std::string(message.substr(std::min(message.size(), at + 2))));
+    auto [page, message] = SplitMessage(status);
+    return Report(page, table, std::move(message));
   }
 
   bool ReportAt(const Place& place, absl::string_view message) {

@@ -222,11 +222,9 @@ void Tables(Script* script) {
   script->CheckNow();
 }
 
-// Names come and go among commits of all kinds, while every page is soon used again.
-void NamedSnapshots(Script* script) {
-  script->Open(JOHNNY_CREATE);
-  Fill(script, 80, 250);
-  for (int i = 0; i < 24; ++i) {
+// Commits of all kinds, in which names come and go while every page is soon used again.
+void CommitNamed(Script* script, int commits) {
+  for (int i = 0; i < commits; ++i) {
     script->Begin();
     ChangeSome(script, 1 + script->Below(20), 80, 250);
     if (script->Below(2) == 0) {
@@ -245,10 +243,38 @@ void NamedSnapshots(Script* script) {
     if (script->Below(8) == 0) {
       script->Sync();
     }
-    if (script->Below(12) == 0) {
+  }
+}
+
+void NamedSnapshots(Script* script) {
+  script->Open(JOHNNY_CREATE);
+  Fill(script, 80, 250);
+  for (int i = 0; i < 3; ++i) {
+    CommitNamed(script, 8);
+    if (script->Below(2) == 0) {
       script->Kill();
       script->Open();
     }
+  }
+  script->CheckNow();
+}
+
+void NamedFailedSync(Script* script) {
+  script->Open(JOHNNY_CREATE);
+  Fill(script, 60, 250);
+  for (int i = 0; i < 5; ++i) {
+    CommitNamed(script, 3);
+    script->ExpectFaults(true);
+    script->system()->SetFault({.call = Call::kSync, .skip = script->Below(5), .for_ever = script->Below(3) == 0});
+    CommitNamed(script, 5);
+    if (script->Below(3) == 0) {
+      script->Kill();
+    } else {
+      script->Close();
+    }
+    script->system()->ClearFault();
+    script->ExpectFaults(false);
+    script->Open();
   }
   script->CheckNow();
 }
@@ -339,6 +365,7 @@ const std::vector<Scenario>& Scenarios() {
       {"reopening_lazy", 0.03, JOHNNY_LAZY, Reopening},
       {"takeover", 0.02, JOHNNY_TWO_PHASE, Takeover},
       {"takeover_lazy", 0.01, JOHNNY_LAZY, Takeover},
+      {"failed_sync_named", 0.02, JOHNNY_LAZY, NamedFailedSync},
       {"failed_sync", 0.02, JOHNNY_TWO_PHASE, FailedSync},
       {"failed_sync_single", 0.02, JOHNNY_SINGLE_SYNC, FailedSync},
       {"failed_sync_lazy", 0.02, JOHNNY_LAZY, FailedSync},

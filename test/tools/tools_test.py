@@ -94,7 +94,7 @@ class SnapshotsTest(ToolTest):
         self.load(pairs(5000, 60))
         text = self.check(run(STAT, "--snapshots", self.path))
         self.assertRegex(text, r"^2 named snapshots\n")
-        self.assertRegex(text, r"before +[\d,]+ +[\d,]+ +5,000 +0 +[\d.]+ KiB")
+        self.assertRegex(text, r"before +[\d,]+ +[\d,]+ +5,000 +0 +[\d.]+ \w+")
         self.assertIn("with\\0anewline", text)
         before, other = self.stat_json("--snapshots")["snapshots"]["snapshots"]
         self.assertEqual(("before", 5000, 0), (before["name"], before["entries"], before["tables"]))

@@ -230,6 +230,7 @@ TEST_F(NamedVerifyTest, PagesThatAreAnotherVersionNow) {
   format::SnapshotRecord changed = format::LoadSnapshotRecord(record);
   changed.main.root.page = newest_leaf_;
   changed.main.level = 0;
+  changed.page_count = MasterOf(bytes_, -1).page_count;
   format::StoreSnapshotRecord(record, changed);
   RepairUpwards(catalog_);
   EXPECT_THAT(Findings(), Contains(Says(newest_leaf_, "named snapshot 'first': needs a version of the page that is gone")));
