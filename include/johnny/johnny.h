@@ -43,7 +43,7 @@ extern "C" {
 enum johnny_error {
   JOHNNY_OK = 0,
   JOHNNY_NOT_FOUND = 1,         /* No such key, table, entry or position. */
-  JOHNNY_EXISTS = 2,            /* JOHNNY_NO_OVERWRITE and the key is there; or a table or file of that name. */
+  JOHNNY_EXISTS = 2,            /* JOHNNY_NO_OVERWRITE and the key is there; or a table, named snapshot or file of that name. */
   JOHNNY_BUSY = 3,              /* Another write transaction, or another process, has it and waiting was not wanted. */
   JOHNNY_INVALID_ARGUMENT = 4,  /* A null pointer, an unknown flag, a value out of its range. */
   JOHNNY_KEY_TOO_LARGE = 5,     /* The key is longer than johnny_env_info.max_key_size. */
@@ -237,7 +237,8 @@ JOHNNY_API int johnny_wait_durable(johnny_env* env, uint64_t id);
 JOHNNY_API int johnny_abort(johnny_txn* txn);
 
 /* Read transactions: gives the snapshot up but keeps the handle; johnny_renew() takes the then newest snapshot. Cursors stay
- * open but lose their position. Errors: WRONG_TXN for write transactions; TXN_RESET when reset twice. */
+ * open but lose their position. Errors: WRONG_TXN for write transactions and those on named snapshots; TXN_RESET when reset
+ * twice. */
 JOHNNY_API int johnny_reset(johnny_txn* txn);
 JOHNNY_API int johnny_renew(johnny_txn* txn);
 
@@ -381,6 +382,42 @@ typedef struct johnny_table_scan_info {
 /* Reads every page of the table, except large values. Committed state only: a read transaction is needed. */
 JOHNNY_API int johnny_table_scan(johnny_txn* txn, johnny_table* table, johnny_table_scan_info* info);
 
+/* ---- Named snapshots -------------------------------------------------------------------------------------------- */
+
+/* A named snapshot stays readable until its name is deleted, across restarts, for the price of the pages that have changed since.
+ * Names are 1 to 254 bytes, zero bytes excluded; they have nothing to do with tables' names. Several names may keep one snapshot. */
+
+/* Within a write transaction: keeps the snapshot that the transaction began with, without the transaction's own changes, under
+ * `name`, once the transaction commits. If lazy commits have made that snapshot it is made durable first, as by johnny_sync().
+ * Errors: EXISTS, INVALID_ARGUMENT, READ_ONLY_TXN, and as johnny_put and johnny_sync. */
+JOHNNY_API int johnny_snapshot_create(johnny_txn* txn, const char* name);
+
+/* Within a write transaction: gives the name up. The snapshot's pages come back once the commit is durable and nothing else sees
+ * them: no transaction that reads it, no other name. Errors: NO_SNAPSHOT, INVALID_ARGUMENT, READ_ONLY_TXN and as johnny_delete. */
+JOHNNY_API int johnny_snapshot_delete(johnny_txn* txn, const char* name);
+
+/* Begins a read transaction on the named snapshot. It is used and ended as any other, but cannot be reset (JOHNNY_WRONG_TXN):
+ * renewing would lead away from the name. It lives on when the name is deleted meanwhile. Errors: NO_SNAPSHOT, INVALID_ARGUMENT,
+ * READERS_FULL, NO_MEMORY, CORRUPT. */
+JOHNNY_API int johnny_begin_snapshot(johnny_env* env, const char* name, johnny_txn** txn);
+
+typedef struct johnny_snapshot_info {
+  size_t struct_size;
+  const char* name;         /* valid during the callback */
+  uint64_t id;              /* the transaction whose commit made the snapshot: johnny_txn_id() of its readers */
+  uint64_t lag;             /* the listing transaction's id less this one */
+  uint64_t page_count;      /* pages of the file then */
+  uint64_t entries;         /* of the main table */
+  uint64_t tables;          /* named ones */
+  uint64_t pages_held_back; /* pages that only this snapshot can see, under whatever names: what comes back without them. 0 while
+                               another write transaction is running */
+} johnny_snapshot_info;
+
+typedef int (*johnny_snapshot_callback)(void* context, const johnny_snapshot_info* snapshot);
+/* Calls `visit` for each named snapshot that `txn` sees, in byte order of the names; a non-zero result stops it with
+ * JOHNNY_STOPPED. A transaction on an old snapshot sees the names of then, of which some may have been deleted since. */
+JOHNNY_API int johnny_snapshot_list(johnny_txn* txn, johnny_snapshot_callback visit, void* context);
+
 /* ---- Inspection ------------------------------------------------------------------------------------------------- */
 
 typedef struct johnny_reader_info {
@@ -516,7 +553,8 @@ typedef int (*johnny_finding_callback)(void* context, const johnny_finding* find
 typedef int (*johnny_progress_callback)(void* context, uint64_t pages_done, uint64_t pages_total);
 
 /* Checks the newest snapshot: every page reachable exactly once, or free, or pending; keys in order and between their
- * separators; counts, levels, births; every checksum, large values included. Waits for a running write transaction to end, and
+ * separators; counts, levels, births; every checksum, large values included. Of named snapshots, all that the newest does not
+ * share: that it is as it was, and kept. Waits for a running write transaction to end, and
  * holds up write transactions meanwhile. Either callback may be NULL; result may be NULL. JOHNNY_OK: nothing found.
  * JOHNNY_CORRUPT: findings were reported. JOHNNY_BUSY: this thread began the write transaction that is running, so that the call
  * would wait for itself; so does johnny_free_run_list. */

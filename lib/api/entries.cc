@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/internal.h"
 #include "base/check.h"
+#include "format/snapshot_record.h"
 
 using johnny::Code;
 using johnny::MakeSlice;
@@ -331,6 +332,7 @@ int johnny_table_list(johnny_txn* txn, johnny_name_callback visit, void* context
     // All names first: the callback may change tables.
     std::vector<std::string> names;
     johnny::cursor::Cursor cursor(&txn->txn.view(), &txn->txn.catalog());
+    cursor.SetLower(johnny::format::kFirstTableKey);  // behind the named snapshots
     Lookup result = cursor.First();
     for (; result == Lookup::kFound; result = cursor.Next()) {
       names.emplace_back(cursor.entry().key);

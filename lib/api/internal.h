@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <new>
 #include <string>
@@ -96,6 +97,7 @@ int UseEnv(const johnny_env* env);
 // JOHNNY_OK if the transaction can be used for reading, with its table's state; else the misuse's code.
 int UseTxn(johnny_txn* txn);
 int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state);
+
 
 // Copies a struct that may be shorter or longer in the caller's version: *out has its struct_size set by the caller.
 template <typename T>

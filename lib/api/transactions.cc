@@ -138,8 +138,8 @@ int johnny_reset(johnny_txn* txn) {
   if (int code = johnny::api::UseTxn(txn); code != JOHNNY_OK && code != JOHNNY_SNAPSHOT_GONE) {
     return code;
   }
-  if (txn->txn.write()) {
-    return Fail(Code::kWrongTxn, "only read transactions can be reset");
+  if (txn->txn.write() || txn->txn.on_named()) {
+    return Fail(Code::kWrongTxn, "only read transactions of the newest snapshot can be reset");
   }
   for (johnny_cursor* cursor : txn->cursors) {
     cursor->cursor.Unposition();

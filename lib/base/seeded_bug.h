@@ -9,20 +9,23 @@ namespace johnny {
 
 enum class SeededBug {
   kNone = 0,
-  kNoFirstSync,          // two-phase commit without the sync of its pages
-  kNoSecondSync,         // two-phase commit without the sync of its master page
-  kSyncsSwapped,         // the master page is written and synced before the pages
-  kOneMasterSlot,        // every commit writes the same master slot
-  kNoMasterChecksum,     // recovery does not check the master page's checksum
-  kReuseOneTxnEarly,     // pages that the commit after a pinned snapshot freed are reused
-  kNoSyncAfterGrowth,    // a commit that extended the file is acknowledged without its data sync
-  kRollbackLeaksPages,   // abort forgets the pages that the transaction had taken
-  kRetriedSync,          // a failed sync is called again and believed
-  kStalePinnedSnapshot,  // the set of pinned snapshots is not refreshed before pages are released
-  kPageFreedTwice,       // a freed page is recorded twice
-  kTakeoverWithoutSync,  // opening for writing does not sync before it decides
-  kIdsUsedTwice,         // ids go on from the last master's after an unclean end
-  kLazyUnverified,       // recovery believes a master that is not flagged durable without verifying its pages
+  kNoFirstSync,           // two-phase commit without the sync of its pages
+  kNoSecondSync,          // two-phase commit without the sync of its master page
+  kSyncsSwapped,          // the master page is written and synced before the pages
+  kOneMasterSlot,         // every commit writes the same master slot
+  kNoMasterChecksum,      // recovery does not check the master page's checksum
+  kReuseOneTxnEarly,      // pages that the commit after a pinned snapshot freed are reused
+  kNoSyncAfterGrowth,     // a commit that extended the file is acknowledged without its data sync
+  kRollbackLeaksPages,    // abort forgets the pages that the transaction had taken
+  kRetriedSync,           // a failed sync is called again and believed
+  kStalePinnedSnapshot,   // the set of pinned snapshots is not refreshed before pages are released
+  kPageFreedTwice,        // a freed page is recorded twice
+  kTakeoverWithoutSync,   // opening for writing does not sync before it decides
+  kIdsUsedTwice,          // ids go on from the last master's after an unclean end
+  kLazyUnverified,        // recovery believes a master that is not flagged durable without verifying its pages
+  kNamePinsNothing,       // a snapshot's name does not keep its pages
+  kDeletedNameForgotten,  // pages of a named snapshot are reused before the deletion of its name is durable
+  kNamedBeforeDurable,    // a snapshot gets its name before it is durable
 };
 
 #ifdef JOHNNY_SEEDED_BUGS

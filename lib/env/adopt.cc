@@ -272,8 +272,13 @@ absl::Status Adopt(Database* db, bool take_over) {
   state.last_id = std::max<TxnId>(state.last_id, newest->txn);
   db->seen_publications = state.publications;
   db->last_cut = newest->txn;  // for all this process knows
+  pager::View view(db->store.get(), newest->page_count, nullptr);
+  if (const MasterPage* durable = other.ok() ? &*other : nullptr; db->durable_txn() < newest->txn && durable != nullptr) {
+    pager::View old_view(db->store.get(), durable->page_count, nullptr);
+    JOHNNY_RETURN_IF_ERROR(db->named.Load(old_view, durable->catalog, durable->txn));
+  }
+  JOHNNY_RETURN_IF_ERROR(db->named.Load(view, newest->catalog, newest->txn));
   if (db->space != nullptr) {
-    pager::View view(db->store.get(), newest->page_count, nullptr);
     auto caught_up = db->space->CatchUp(view, newest->free_log, newest->txn);
     if (caught_up.ok() && *caught_up) {
       db->NoteFreeSpace();

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "env/env.h"
+#include "format/snapshot_record.h"
 #include "node/branch.h"
 #include "pager/extent.h"
 #include "space/free_log.h"
@@ -32,6 +33,7 @@ struct Side {
   absl::flat_hash_set<ExtentKey> extents;
   std::vector<TableRecord> tables;  // found in the catalog's leaves
   TxnId known_durable = 0;
+  TxnId newest_nameable = UINT64_MAX;  // only durable snapshots get names
 
   absl::Status AddTree(const TableRecord& record) {
     if (record.empty()) {
@@ -44,6 +46,16 @@ struct Side {
     return absl::OkStatus();
   }
 };
+
+// A named snapshot was durable before it got its name, so its trees need no look.
+absl::Status CheckNamed(PageNumber page, const node::LeafValue& value, const Side& side) {
+  if (value.bytes.size() != format::kSnapshotRecordSize) {
+    return CorruptPage(page, "the record of a named snapshot has the wrong size");
+  }
+  return format::LoadSnapshotRecord(value.bytes.data()).txn <= side.newest_nameable
+             ? absl::OkStatus()
+             : CorruptPage(page, "a named snapshot is newer than what is durable");
+}
 
 // Adds what `key`'s page refers to. `catalog`: leaf values are table records.
 absl::Status Expand(const RefKey& key, uint32_t level, bool catalog, Side* side) {
@@ -65,6 +77,8 @@ absl::Status Expand(const RefKey& key, uint32_t level, bool catalog, Side* side)
     if (value.is_extent) {
       format::ExtentRef extent = format::LoadExtentRef(value.bytes.data());
       side->extents.emplace(extent.first, extent.length, extent.birth, extent.checksum);
+    } else if (catalog && format::IsSnapshotKey(node::LeafKey(page, i))) {
+      JOHNNY_RETURN_IF_ERROR(CheckNamed(key.first, value, *side));
     } else if (catalog) {
       if (value.bytes.size() != format::kTableRecordSize) {
         return CorruptPage(key.first, "a table record has the wrong size");
@@ -100,7 +114,7 @@ absl::Status Walk(bool catalog, Side* fresh, Side* old) {
 absl::Status VerifyChanges(const pager::PageStore& store, const MasterPage& master, const MasterPage* other) {
   Side fresh, old;
   fresh.view = pager::View(&store, master.page_count, nullptr);
-  fresh.known_durable = master.durable_txn;
+  fresh.known_durable = fresh.newest_nameable = master.durable_txn;
   old.view = pager::View(&store, other != nullptr ? other->page_count : 0, nullptr);
 
   JOHNNY_RETURN_IF_ERROR(fresh.AddTree(master.catalog));

@@ -76,6 +76,7 @@ class Committer {
     }
     try {
       db_.space->Commit();
+      db_.named.Commit(master_.txn, txn_.named_changes_, db_.durable_txn());
     } catch (const std::bad_alloc&) {
       db_.space.reset();  // half way to the new state; the free log has the one before
       throw;

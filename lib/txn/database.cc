@@ -69,7 +69,7 @@ absl::Status Database::Admit(const readers::Snapshot& snapshot) {
   return absl::OkStatus();
 }
 
-std::vector<TxnId> Database::Pinned() {
+std::vector<TxnId> Database::PinnedBeside(const NamedPins& names) {
   std::vector<TxnId> pinned;
   {
     // In this order: what is not sealed any more has been announced.
@@ -78,11 +78,13 @@ std::vector<TxnId> Database::Pinned() {
       pinned.push_back(commit.master.txn);
     }
   }
-  pinned.push_back(durable_txn());
+  TxnId durable = durable_txn();
+  pinned.push_back(durable);
+  names.AppendPinned(durable, &pinned);
   pinned.push_back(board.newest());
   // A dead process's readers are freed when they are in the way: this is asked when room is needed.
   if (board.AppendPinned(&pinned) && FreeDeadReaders() != 0) {
-    return Pinned();
+    return PinnedBeside(names);
   }
   std::sort(pinned.begin(), pinned.end());
   pinned.erase(std::unique(pinned.begin(), pinned.end()), pinned.end());
@@ -118,16 +120,24 @@ absl::Status Database::LoadSpace() {
   auto loaded = std::make_unique<space::FreeSpace>(file.get(), store.get(), SpaceOptions(*this), pins);
   pager::View view(store.get(), tip.page_count, nullptr);
   JOHNNY_RETURN_IF_ERROR(loaded->Load(view, tip.free_log, tip.txn));
+  JOHNNY_RETURN_IF_ERROR(named.Load(view, tip.catalog, tip.txn));
   space = std::move(loaded);
   NoteFreeSpace();
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<space::FreeSpace>> Database::LoadSpaceOf(const readers::Snapshot& snapshot) {
-  auto loaded = std::make_unique<space::FreeSpace>(file.get(), store.get(), SpaceOptions(*this), [this] { return Pinned(); });
+absl::StatusOr<std::unique_ptr<space::FreeSpace>> Database::LoadSpaceOf(const readers::Snapshot& snapshot,
+                                                                        std::vector<TxnId>* pinned) {
   pager::View view(store.get(), snapshot.page_count, nullptr);
+  NamedPins names;
+  JOHNNY_RETURN_IF_ERROR(names.Load(view, snapshot.catalog, snapshot.txn));
+  std::vector<TxnId> pins = PinnedBeside(names);
+  auto loaded = std::make_unique<space::FreeSpace>(file.get(), store.get(), SpaceOptions(*this), [pins] { return pins; });
   JOHNNY_RETURN_IF_ERROR(loaded->Load(view, snapshot.free_log, snapshot.txn));
   loaded->ReleasePending();
+  if (pinned != nullptr) {
+    *pinned = std::move(pins);
+  }
   return loaded;
 }
 

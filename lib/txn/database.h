@@ -34,6 +34,7 @@
 #include "readers/lock_file.h"
 #include "space/free_space.h"
 #include "txn/background_sync.h"
+#include "txn/named_pins.h"
 #include "txn/writer_lock.h"
 
 namespace johnny::txn {
@@ -91,6 +92,7 @@ struct Database {
   std::unique_ptr<space::FreeSpace> space;  // null until the first write transaction or inspection
   format::MasterPage tip;                   // what the next write transaction builds on: the newest sealed or published commit
   uint64_t seen_publications = 0;
+  NamedPins named;     // of `tip`; loaded with `space`
   TxnId last_cut = 0;  // no snapshot since this one reaches past the page count
 
   // ---- Changed only with `publish` held, by the holder of the writer lock or on behalf of sealed commits ----
@@ -158,8 +160,11 @@ struct Database {
   // After a lazy commit of `bytes`. `now`: it asked for it.
   void SyncInBackground(uint64_t bytes, bool now);
   // Of the newest snapshot, without the writer lock: for processes that only read. The snapshot must be pinned meanwhile.
-  absl::StatusOr<std::unique_ptr<space::FreeSpace>> LoadSpaceOf(const readers::Snapshot& snapshot);
-  std::vector<TxnId> Pinned();
+  absl::StatusOr<std::unique_ptr<space::FreeSpace>> LoadSpaceOf(const readers::Snapshot& snapshot,
+                                                               std::vector<TxnId>* pinned = nullptr);
+  // All snapshots whose pages must stay, ascending. The first is for the holder of the writer lock, the second for anybody.
+  std::vector<TxnId> Pinned() { return PinnedBeside(named); }
+  std::vector<TxnId> PinnedBeside(const NamedPins& names);
   // Frees the slots of dead processes; how many live readers they had.
   uint32_t FreeDeadReaders() { return lock_file == nullptr ? 0 : lock_file->FreeDeadProcesses(); }
 

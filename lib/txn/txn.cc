@@ -14,7 +14,7 @@ namespace {
 // Errors that leave the trees as they were.
 bool IsHarmless(Code code) {
   return code == Code::kOk || code == Code::kExists || code == Code::kNotAscending || code == Code::kSizeLimit ||
-         code == Code::kDiskFull || code == Code::kNoTable;
+         code == Code::kDiskFull || code == Code::kNoTable || code == Code::kNoSnapshot;
 }
 
 }  // namespace
@@ -42,6 +42,8 @@ void Txn::Start(TxnId id, const readers::Snapshot& snapshot) {
       state->loaded = state->exists = state->changed = false;
     }
   }
+  named_changes_.clear();
+  on_named_ = false;
   failed_ = false;
   reset_ = false;
   gone_ = false;

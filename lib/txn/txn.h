@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cursor/cursor.h"
+#include "format/snapshot_record.h"
 #include "tree/writer.h"
 #include "txn/database.h"
 
@@ -43,6 +44,8 @@ class Txn {
   absl::Status BeginWrite(uint32_t timeout_ms);
   absl::Status Commit(Durability durability);
   void Abort();
+  // A read transaction on a named snapshot, which cannot be reset. kNoSnapshot, kReadersFull, kCorrupt.
+  absl::Status BeginNamed(const std::string& name);
   // Read transactions: unpin, and pin the then newest snapshot.
   void Reset();
   absl::Status Renew();
@@ -50,6 +53,7 @@ class Txn {
   bool active() const { return active_; }
   bool write() const { return write_; }
   bool is_reset() const { return reset_; }
+  bool on_named() const { return on_named_; }
   bool failed() const { return failed_; }
   // Whether a read transaction has been asked to give its snapshot up; it has, then.
   bool IsGone() { return asked_->load(std::memory_order_relaxed) == id_ && GiveUp(); }
@@ -73,6 +77,15 @@ class Txn {
   absl::Status ClearTable(TableState* state);
   const format::TableRecord& catalog() const { return catalog_.record; }
   uint64_t table_count() const { return table_count_; }
+
+  // ---- Named snapshots (named_snapshots.cc) ----
+  // The record of that name as this transaction sees it. kNoSnapshot, kCorrupt.
+  absl::Status FindNamed(const std::string& name, format::SnapshotRecord* record) const;
+  // Write transactions: keeps the snapshot that this one began with, made durable first. kExists; kIoError, kWritesRefused.
+  absl::Status CreateNamed(const std::string& name);
+  absl::Status DeleteNamed(const std::string& name);  // kNoSnapshot
+  // All names in order, with their records. kCorrupt.
+  absl::Status ListNamed(std::vector<std::pair<std::string, format::SnapshotRecord>>* found) const;
 
   // ---- Entries ----
   // The value in place; large ones are checked. kError: TakeError().
@@ -119,6 +132,7 @@ class Txn {
   bool labelled_ = false;
   readers::SlotHold slot_;  // idle between read transactions
   const std::atomic<uint64_t>* asked_ = &kNeverAsked;
+  bool on_named_ = false;
   TxnId id_ = 0;
   readers::Snapshot snapshot_;
   pager::View view_;
@@ -127,6 +141,7 @@ class Txn {
   std::vector<std::unique_ptr<TableState>> tables_;  // by table index
   uint64_t table_count_ = 0;
   uint64_t spilled_ = 0;
+  NamedChanges named_changes_;
 };
 
 }  // namespace johnny::txn

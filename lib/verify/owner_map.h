@@ -24,7 +24,7 @@ class OwnerMap {
   PageNumber pages() const { return owners_.size(); }
   uint64_t claimed() const { return claimed_; }
   bool Contains(space::Run run) const { return run.first < pages() && run.pages <= pages() - run.first; }
-  Owner at(PageNumber page) const { return static_cast<Owner>(owners_[page] & ~kMark); }
+  Owner at(PageNumber page) const { return static_cast<Owner>(owners_[page] & kOwnerBits); }
 
   // Pages of a claimed run that had an owner already; they keep it.
   struct Conflict {
@@ -47,9 +47,11 @@ class OwnerMap {
     return conflict;
   }
 
-  // A second property of each page, beside its owner.
+  // Two more properties of each page, beside its owner: free or pending in the free log; seen by a named snapshot.
   void Mark(PageNumber page) { owners_[page] |= kMark; }
   bool IsMarked(PageNumber page) const { return (owners_[page] & kMark) != 0; }
+  void MarkSeen(PageNumber page) { owners_[page] |= kSeen; }
+  bool IsSeen(PageNumber page) const { return (owners_[page] & kSeen) != 0; }
 
   // The first run of pages from `from` on for which `test` holds; 0 pages if there is none.
   template <typename Test>
@@ -67,6 +69,8 @@ class OwnerMap {
 
  private:
   static constexpr uint8_t kMark = 0x80;
+  static constexpr uint8_t kSeen = 0x40;
+  static constexpr uint8_t kOwnerBits = 0x3f;
   std::vector<uint8_t> owners_;
   uint64_t claimed_ = 0;
 };

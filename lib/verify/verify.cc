@@ -1,14 +1,15 @@
 #include "verify/verify.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "node/branch.h"
 #include "node/vet.h"
 #include "pager/extent.h"
+#include "verify/named.h"
 #include "verify/owner_map.h"
+#include "verify/page_checks.h"
 #include "verify/walk.h"
 
 namespace johnny::verify {
@@ -36,8 +37,9 @@ class Verifier : public Visitor {
   absl::StatusOr<Result> Check() {
     JOHNNY_RETURN_IF_ERROR(Prepare());
     JOHNNY_ASSIGN_OR_RETURN(bool loaded, LoadSpace());
-    result_.stopped = !(Progress() && CheckMaster() && WalkSnapshot(view_, snapshot_, this) && CheckTableCount() &&
-                        (!loaded || (ClaimSpace() && CheckFreeLog() && CheckLost())) && Progress());
+    result_.stopped =
+        !(Progress() && CheckMaster() && WalkSnapshot(view_, snapshot_, this) && CheckTableCount() &&
+          (!loaded || (ClaimSpace() && CheckFreeLog())) && CheckNamed(loaded) && (!loaded || CheckLost()) && Progress());
     return result_;
   }
 
@@ -49,19 +51,9 @@ class Verifier : public Visitor {
     return !callbacks_.on_finding || callbacks_.on_finding({page, table, std::move(message)});
   }
 
-  // Errors begin with "page N: " where they are about a page.
   bool ReportStatus(const char* table, const absl::Status& status) {
-    Slice message(status.message().data(), status.message().size());
-    constexpr Slice kPrefix = "page ";
-    PageNumber page = 0;
-    size_t at = kPrefix.size();
-    if (message.substr(0, at) != kPrefix) {
-      return Report(0, table, std::string(message));
-    }
-    for (; at < message.size() && std::isdigit(static_cast<unsigned char>(message[at])); ++at) {
-      page = page * 10 + static_cast<uint64_t>(message[at] - '0');
-    }
-    return Report(page, table, std::string(message.substr(std::min(message.size(), at + 2))));
+    auto [page, message] = SplitMessage(status);
+    return Report(page, table, std::move(message));
   }
 
   bool ReportAt(const Place& place, absl::string_view message) {
@@ -89,7 +81,7 @@ class Verifier : public Visitor {
   // False: the free log is damaged (which is reported), so nothing is known of the free space.
   absl::StatusOr<bool> LoadSpace() {
     if (space_ == nullptr) {
-      auto loaded = db_.LoadSpaceOf(snapshot_);
+      auto loaded = db_.LoadSpaceOf(snapshot_, &pinned_);
       if (CodeOf(loaded.status()) == Code::kCorrupt) {
         space_damage_ = loaded.status();
         return false;
@@ -97,6 +89,8 @@ class Verifier : public Visitor {
       JOHNNY_RETURN_IF_ERROR(loaded.status());
       loaded_space_ = *std::move(loaded);
       space_ = loaded_space_.get();
+    } else {
+      pinned_ = db_.Pinned();
     }
     space_->ReleasePending();
     return true;
@@ -194,60 +188,18 @@ class Verifier : public Visitor {
   void Hide() { hidden_ = any_hidden_ = true; }
 
   Next OnPage(const Place& place, const Byte* page) override {
-    const format::PageHeader* header = Header(page);
-    bool on = true;
-    if (const char* reason = node::CheckOrder(page); reason != nullptr) {
-      on = ReportAt(place, reason);
-    }
-    if (on && header->birth > place.parent_birth) {
-      on =
-          ReportAt(place, absl::StrCat("born in transaction ", header->birth, ", but what refers to it in ", place.parent_birth));
-    }
+    uint32_t count = Header(page)->count;
     (place.level == 0 ? counted_.leaf_pages : counted_.branch_pages) += 1;
-    return GoOnIf(on && (place.level == 0 ? CheckLeaf(place, page) : CheckBranch(place, page)));
+    result_.entries_checked += place.level == 0 ? count : 0;
+    tables_ += place.level == 0 && place.tree->name == nullptr ? count : 0;
+    return GoOnIf(CheckPage(place, page, [this](const Place& at, absl::string_view message) { return ReportAt(at, message); }));
   }
 
-  bool CheckLeaf(const Place& place, const Byte* page) {
-    uint32_t count = Header(page)->count;
-    result_.entries_checked += count;
-    tables_ += place.tree->name == nullptr ? count : 0;
-    if (count == 0) {
-      return CheckCount(place, count) && (place.is_root() || ReportAt(place, "an empty leaf"));
-    }
-    return CheckCount(place, count) && CheckBounds(place, node::LeafKey(page, 0), node::LeafKey(page, count - 1), false);
-  }
-
-  bool CheckBranch(const Place& place, const Byte* page) {
-    uint32_t count = Header(page)->count;
-    uint64_t entries = 0;
-    for (uint32_t i = 0; i < count; ++i) {
-      entries += node::GetChild(page, i).entries;
-    }
-    if (!CheckCount(place, entries)) {
-      return false;
-    }
-    if (count == 1) {
-      return true;
-    }
-    std::string first, last;
-    node::AppendSeparator(page, 1, &first);
-    node::AppendSeparator(page, count - 1, &last);
-    return CheckBounds(place, first, last, true);
-  }
-
-  bool CheckCount(const Place& place, uint64_t entries) {
-    return entries == place.ref.entries ||
-           ReportAt(place, absl::StrCat("has ", entries, " entries below it, but what refers to it says ", place.ref.entries));
-  }
-
-  // `strict`: separators, which leave room for keys between themselves and the lower bound.
-  bool CheckBounds(const Place& place, Slice first, Slice last, bool strict) {
-    int low = place.lower == nullptr ? 1 : node::CompareKeys(first, *place.lower);
-    if (low < (strict ? 1 : 0) && !ReportAt(place, "its first key lies before the separator above it")) {
-      return false;
-    }
-    bool below = place.upper == nullptr || node::CompareKeys(last, *place.upper) < 0;
-    return below || ReportAt(place, "its last key does not lie before the next separator above it");
+  Next OnNamedSnapshot(const Place& place, const Byte* page, const node::LeafEntry& entry) override {
+    --tables_;
+    named_.push_back({std::string(format::SnapshotName(entry.key)), place.ref.page, Header(page)->birth,
+                      entry.value.is_extent ? std::string() : std::string(entry.value.bytes)});
+    return Next::kGoOn;
   }
 
   Next OnExtent(const Place& leaf, const Byte* page, const format::ExtentRef& extent) override {
@@ -364,6 +316,22 @@ class Verifier : public Visitor {
     return true;
   }
 
+  bool CheckNamed(bool space_known) {
+    NamedCheck check;
+    check.db = &db_;
+    check.view = view_;
+    check.owners = &owners_;
+    check.owners_incomplete = any_hidden_ || !space_known;
+    check.report = [this](PageNumber page, const char* table, std::string message) {
+      return Report(page, table, std::move(message));
+    };
+    check.progress = [this] { return Progress(); };
+    check.result = &result_;
+    check.space = space_;
+    check.pinned = pinned_;
+    return CheckNamedSnapshots(check, named_);
+  }
+
   bool CheckLost() {
     auto lost = [this](PageNumber page) { return owners_.at(page) == Owner::kNobody; };
     uint64_t pages = owners_.pages() - owners_.claimed();
@@ -380,6 +348,7 @@ class Verifier : public Visitor {
   readers::Snapshot snapshot_;
   std::unique_ptr<space::FreeSpace> loaded_space_;
   space::FreeSpace* space_;
+  std::vector<TxnId> pinned_;
   pager::View view_;
   OwnerMap owners_;
   uint64_t next_progress_ = 0;
@@ -390,6 +359,7 @@ class Verifier : public Visitor {
   bool any_hidden_ = false;
   bool catalog_hidden_ = false;
   uint64_t tables_ = 0;
+  std::vector<NamedEntry> named_;
 };
 
 }  // namespace

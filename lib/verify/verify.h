@@ -7,6 +7,7 @@
 //   4. Large values have the checksums that their references say.
 //   5. The free log, read back, says what is free and pending in memory; the snapshot's master page, unless newer commits have
 //      overwritten it, says what the snapshot says.
+//   6. Named snapshots are whole (named.h): what the newest does not share of them is checked as the newest is, and pending.
 // Damage is reported and does not end the check; what lies below a damaged page cannot be checked.
 #ifndef JOHNNY_VERIFY_VERIFY_H_
 #define JOHNNY_VERIFY_VERIFY_H_

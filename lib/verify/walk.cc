@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "format/snapshot_record.h"
 #include "node/branch.h"
 
 namespace johnny::verify {
@@ -115,7 +116,11 @@ class Walker {
     uint32_t count = Header(page)->count;
     for (uint32_t i = 0; i < count; ++i) {
       node::LeafEntry entry = node::GetLeafEntry(page, i);
-      if (collecting_ && !Collect(place, page, entry)) {
+      if (collecting_ && format::IsSnapshotKey(entry.key)) {
+        if (visitor_.OnNamedSnapshot(place, page, entry) == Next::kStop) {
+          return false;
+        }
+      } else if (collecting_ && !Collect(place, page, entry)) {
         return false;
       }
       if (entry.value.is_extent &&

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "node/leaf.h"
 #include "pager/view.h"
 #include "readers/snapshots.h"
 
@@ -48,6 +49,8 @@ class Visitor {
   virtual Next OnPage(const Place& place, const Byte* page) = 0;
   // An entry of the leaf that was handed out last; the reference is as the file has it.
   virtual Next OnExtent(const Place& leaf, const Byte* page, const format::ExtentRef& extent) = 0;
+  // An entry of the catalog's leaf that was handed out last, not looked at yet. The walk does not go into it.
+  virtual Next OnNamedSnapshot(const Place&, const Byte* /*page*/, const node::LeafEntry&) { return Next::kGoOn; }
   // What the place refers to cannot be read, or (in the catalog) its entry makes no sense.
   virtual Next OnDamage(const Place& place, const absl::Status& damage) = 0;
 };

@@ -222,6 +222,63 @@ void Tables(Script* script) {
   script->CheckNow();
 }
 
+// Commits of all kinds, in which names come and go while every page is soon used again.
+void CommitNamed(Script* script, int commits) {
+  for (int i = 0; i < commits; ++i) {
+    script->Begin();
+    ChangeSome(script, 1 + script->Below(20), 80, 250);
+    if (script->Below(2) == 0) {
+      script->CreateSnapshot(absl::StrCat("snapshot", script->Below(3)));
+    }
+    if (script->Below(3) == 0) {
+      script->DeleteSnapshot(absl::StrCat("snapshot", script->Below(3)));
+    }
+    if (script->Below(8) == 0) {
+      script->Abort();
+    } else if (script->Below(3) == 0) {
+      script->Commit(JOHNNY_TWO_PHASE + static_cast<uint32_t>(script->Below(3)));
+    } else {
+      script->Commit();
+    }
+    if (script->Below(8) == 0) {
+      script->Sync();
+    }
+  }
+}
+
+void NamedSnapshots(Script* script) {
+  script->Open(JOHNNY_CREATE);
+  Fill(script, 80, 250);
+  for (int i = 0; i < 3; ++i) {
+    CommitNamed(script, 8);
+    if (script->Below(2) == 0) {
+      script->Kill();
+      script->Open();
+    }
+  }
+  script->CheckNow();
+}
+
+void NamedFailedSync(Script* script) {
+  script->Open(JOHNNY_CREATE);
+  Fill(script, 60, 250);
+  for (int i = 0; i < 5; ++i) {
+    CommitNamed(script, 3);
+    script->ExpectFaults(true);
+    script->system()->SetFault({.call = Call::kSync, .skip = script->Below(5), .for_ever = script->Below(3) == 0});
+    CommitNamed(script, 5);
+    if (script->Below(3) == 0) {
+      script->Kill();
+    } else {
+      script->Close();
+    }
+    script->system()->ClearFault();
+    script->ExpectFaults(false);
+    script->Open();
+  }
+  script->CheckNow();
+}
+
 void Reopening(Script* script) {
   script->Open(JOHNNY_CREATE);
   Fill(script, 40, 200);
@@ -302,10 +359,13 @@ const std::vector<Scenario>& Scenarios() {
       {"spill_single_sync", 0.02, JOHNNY_SINGLE_SYNC, Spill},
       {"tables", 0.04, JOHNNY_TWO_PHASE, Tables},
       {"tables_lazy", 0.03, JOHNNY_LAZY, Tables},
+      {"named_snapshots", 0.03, JOHNNY_TWO_PHASE, NamedSnapshots},
+      {"named_snapshots_lazy", 0.05, JOHNNY_LAZY, NamedSnapshots},
       {"reopening", 0.03, JOHNNY_TWO_PHASE, Reopening},
       {"reopening_lazy", 0.03, JOHNNY_LAZY, Reopening},
       {"takeover", 0.02, JOHNNY_TWO_PHASE, Takeover},
       {"takeover_lazy", 0.01, JOHNNY_LAZY, Takeover},
+      {"failed_sync_named", 0.02, JOHNNY_LAZY, NamedFailedSync},
       {"failed_sync", 0.02, JOHNNY_TWO_PHASE, FailedSync},
       {"failed_sync_single", 0.02, JOHNNY_SINGLE_SYNC, FailedSync},
       {"failed_sync_lazy", 0.02, JOHNNY_LAZY, FailedSync},

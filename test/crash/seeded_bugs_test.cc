@@ -159,6 +159,9 @@ const SeededCase kCases[] = {
     {"PageFreedTwice", SeededBug::kPageFreedTwice, ReadersKeepTheirSnapshots, ""},
     {"TakeoverWithoutSync", SeededBug::kTakeoverWithoutSync, EnumerateCrashes, "takeover"},
     {"IdsUsedTwice", SeededBug::kIdsUsedTwice, EnumerateCrashes, "two_phase"},
+    {"NamePinsNothing", SeededBug::kNamePinsNothing, EnumerateCrashes, "named_snapshots"},
+    {"DeletedNameForgotten", SeededBug::kDeletedNameForgotten, EnumerateCrashes, "named_snapshots_lazy"},
+    {"NamedBeforeDurable", SeededBug::kNamedBeforeDurable, EnumerateCrashes, "named_snapshots_lazy"},
     {"LazyUnverified", SeededBug::kLazyUnverified, EnumerateCrashes, "lazy"},
 };
 

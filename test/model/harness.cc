@@ -75,6 +75,12 @@ void Harness::Run(const Op& op) {
       return Kill(op.a);
     case Kind::kReopen:
       return Reopen();
+    case Kind::kNamedCreate:
+      return NamedCreate(op);
+    case Kind::kNamedDelete:
+      return NamedDelete(op);
+    case Kind::kNamedOpen:
+      return NamedOpen(op);
   }
 }
 
@@ -96,6 +102,8 @@ Harness::Context* Harness::Writer() {
     RC_ASSERT(writer->txn.Begin(env_) == JOHNNY_OK);
     writer->writes = true;
     writer->state = std::make_shared<State>(*newest_);
+    writer->base = newest_;
+    writer->named = named_;
     writer_ = std::move(writer);
   }
   return writer_.get();
@@ -332,6 +340,7 @@ void Harness::BeginRead() {
   auto reader = std::make_unique<Context>();
   RC_ASSERT(reader->txn.Begin(env_, JOHNNY_READ) == JOHNNY_OK);
   reader->state = newest_;
+  reader->named = named_;
   readers_.push_back(std::move(reader));
 }
 
@@ -347,8 +356,8 @@ void Harness::EndRead(uint32_t n) {
 
 void Harness::Reset(uint32_t n) {
   if (Context* reader = Reader(n); reader != nullptr) {
-    RC_ASSERT(reader->txn.Reset() == (reader->reset ? JOHNNY_TXN_RESET : JOHNNY_OK));
-    reader->reset = true;
+    RC_ASSERT(reader->txn.Reset() == (reader->on_named ? JOHNNY_WRONG_TXN : reader->reset ? JOHNNY_TXN_RESET : JOHNNY_OK));
+    reader->reset = !reader->on_named;
   }
 }
 
@@ -360,6 +369,7 @@ void Harness::Renew(uint32_t n) {
   RC_ASSERT(reader->txn.Renew() == JOHNNY_OK);
   reader->reset = false;
   reader->state = newest_;
+  reader->named = named_;
   auto gone = [&](const CursorModel& cursor) { return reader->state->count(cursor.table) == 0; };
   reader->cursors.erase(std::remove_if(reader->cursors.begin(), reader->cursors.end(), gone), reader->cursors.end());
   for (CursorModel& cursor : reader->cursors) {
@@ -392,6 +402,7 @@ void Harness::Check(Context* context) {
     CheckTable(context->txn, Handle(context, name), contents);
   }
   RC_ASSERT(context->txn.TableNames() == names);
+  CheckNames(*context);
 }
 
 void Harness::EndWriter(bool commit, uint32_t durability) {
@@ -401,6 +412,7 @@ void Harness::EndWriter(bool commit, uint32_t durability) {
   if (commit) {
     RC_ASSERT(writer_->txn.CommitWith(durability) == JOHNNY_OK);
     newest_ = writer_->state;
+    named_ = *writer_->named;
   } else {
     RC_ASSERT(writer_->txn.Abort() == JOHNNY_OK);
   }
@@ -415,7 +427,9 @@ void Harness::CheckNewest(const Env& env) {
   Context reader;
   RC_ASSERT(reader.txn.Begin(env, JOHNNY_READ) == JOHNNY_OK);
   reader.state = newest_;
+  reader.named = named_;
   Check(&reader);
+  CheckNamed(env);
 }
 
 // Opens a copy of the file: what a process would find after this one was killed.

@@ -13,6 +13,8 @@ namespace johnny::test {
 
 // All tables of one snapshot; "" is the main table.
 using State = std::map<std::string, Contents>;
+// What is under the names of named snapshots.
+using Named = std::map<std::string, std::shared_ptr<State>>;
 
 class Harness {
  public:
@@ -36,8 +38,11 @@ class Harness {
   struct Context {
     bool writes = false;
     bool reset = false;
+    bool on_named = false;
     Txn txn;
     std::shared_ptr<State> state;
+    std::shared_ptr<State> base;  // the writer's: what it began with
+    std::optional<Named> named;   // nullopt: not to be compared
     std::vector<CursorModel> cursors;
   };
 
@@ -74,6 +79,12 @@ class Harness {
   void TableDrop(const Op& op);
   void TableRename(const Op& op);
 
+  void NamedCreate(const Op& op);
+  void NamedDelete(const Op& op);
+  void NamedOpen(const Op& op);
+  static void CheckNames(const Context& context);
+  void CheckNamed(const Env& env);
+
   void BeginRead();
   void EndRead(uint32_t n);
   void Reset(uint32_t n);
@@ -90,6 +101,7 @@ class Harness {
   johnny_options options_;
   size_t key_limit_ = 0;
   std::shared_ptr<State> newest_ = std::make_shared<State>(State{{"", {}}});
+  Named named_;  // of the newest snapshot
   Env env_;
   std::unique_ptr<Context> writer_;
   std::vector<std::unique_ptr<Context>> readers_;

@@ -47,6 +47,9 @@ enum class Kind {
   kSync,
   kKill,
   kReopen,
+  kNamedCreate,
+  kNamedDelete,
+  kNamedOpen,
 };
 
 // What a, b and c mean is up to the kind; each is taken modulo what there is to choose from.
@@ -58,11 +61,12 @@ struct Op {
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Op& op) {
-  static const char* const kNames[] = {
-      "Put",        "PutMany",     "Delete",      "DeleteMany", "Get",         "Count",     "Rank",      "Nth",
-      "CursorOpen", "CursorClose", "CursorRange", "CursorMove", "CursorSeek",  "CursorGet", "CursorPut", "CursorDelete",
-      "CursorWalk", "TableCreate", "TableClear",  "TableDrop",  "TableRename", "BeginRead", "EndRead",   "Reset",
-      "Renew",      "Check",       "Commit",      "Abort",      "Sync",        "Kill",      "Reopen"};
+  static const char* const kNames[] = {"Put",        "PutMany",     "Delete",      "DeleteMany",   "Get",         "Count",
+                                       "Rank",       "Nth",         "CursorOpen",  "CursorClose",  "CursorRange", "CursorMove",
+                                       "CursorSeek", "CursorGet",   "CursorPut",   "CursorDelete", "CursorWalk",  "TableCreate",
+                                       "TableClear", "TableDrop",   "TableRename", "BeginRead",    "EndRead",     "Reset",
+                                       "Renew",      "Check",       "Commit",      "Abort",        "Sync",        "Kill",
+                                       "Reopen",     "NamedCreate", "NamedDelete", "NamedOpen"};
   return out << kNames[static_cast<int>(op.kind)] << "(" << op.a << ", " << op.b << ", " << op.c << ")";
 }
 
@@ -134,7 +138,8 @@ inline rc::Gen<std::vector<Op>> OpLists() {
        {3, Kind::kCursorWalk},  {3, Kind::kTableCreate}, {1, Kind::kTableClear},  {1, Kind::kTableDrop},
        {1, Kind::kTableRename}, {4, Kind::kBeginRead},   {2, Kind::kEndRead},     {1, Kind::kReset},
        {2, Kind::kRenew},       {3, Kind::kCheck},       {7, Kind::kCommit},      {2, Kind::kAbort},
-       {1, Kind::kSync},        {1, Kind::kKill},        {1, Kind::kReopen}});
+       {1, Kind::kSync},        {1, Kind::kKill},        {1, Kind::kReopen},      {2, Kind::kNamedCreate},
+       {1, Kind::kNamedDelete}, {2, Kind::kNamedOpen}});
   auto number = rc::gen::inRange<uint32_t>(0, 1u << 20);
   auto op =
       rc::gen::map(rc::gen::tuple(kinds, number, number, number), [](const std::tuple<Kind, uint32_t, uint32_t, uint32_t>& t) {

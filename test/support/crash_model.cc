@@ -34,6 +34,11 @@ class Hasher {
     Add("table");
     Add(name);
   }
+  void AddNamed(std::string_view name, const Hash128& digest) {
+    Add("named");
+    Add(name);
+    XXH3_128bits_update(state_, &digest, sizeof digest);
+  }
   Hash128 Finish() const {
     XXH128_hash_t hash = XXH3_128bits_digest(state_);
     return {hash.low64, hash.high64};
@@ -78,9 +83,26 @@ int CollectFinding(void* context, const johnny_finding* finding) {
   return 0;
 }
 
+// Of tables and named snapshots together.
+Hash128 Join(const Hash128& tables, const std::map<std::string, Hash128>& named) {
+  Hasher hasher;
+  hasher.AddNamed("", tables);
+  for (const auto& [name, digest] : named) {
+    hasher.AddNamed(name, digest);
+  }
+  return hasher.Finish();
+}
+
+int CollectNamed(void* context, const johnny_snapshot_info* info) {
+  (*static_cast<std::map<std::string, Hash128>*>(context))[info->name] = {};
+  return 0;
+}
+
 }  // namespace
 
-Hash128 DatabaseContents::Digest() const {
+Hash128 DatabaseContents::Digest() const { return Join(TablesDigest(), named); }
+
+Hash128 DatabaseContents::TablesDigest() const {
   Hasher hasher;
   auto add = [&](const TableContents& table) {
     for (const auto& [key, value] : table) {
@@ -130,8 +152,24 @@ int DigestOf(johnny_env* env, Hash128* digest, std::string* problem) {
     *problem = absl::StrCat("beginning to read: ", Explain(code));
     return code;
   }
-  code = DigestOf(txn, digest, problem);
+  Hash128 tables;
+  code = DigestOf(txn, &tables, problem);
+  std::map<std::string, Hash128> named;
+  if (code == JOHNNY_OK && (code = johnny_snapshot_list(txn, CollectNamed, &named)) != JOHNNY_OK) {
+    *problem = absl::StrCat("listing named snapshots: ", Explain(code));
+  }
   johnny_abort(txn);
+  for (auto at = named.begin(); at != named.end() && code == JOHNNY_OK; ++at) {
+    code = johnny_begin_snapshot(env, at->first.c_str(), &txn);
+    if (code == JOHNNY_OK) {
+      code = DigestOf(txn, &at->second, problem);
+      johnny_abort(txn);
+    }
+    if (code != JOHNNY_OK) {
+      *problem = absl::StrCat("named snapshot '", at->first, "': ", problem->empty() ? Explain(code) : *problem);
+    }
+  }
+  *digest = Join(tables, named);
   return code;
 }
 

@@ -17,13 +17,15 @@ namespace johnny::sim {
 using TableContents = std::map<std::string, std::string>;
 struct DatabaseContents {
   std::map<std::string, TableContents> tables;  // "": the main table, if it has entries or not
+  std::map<std::string, Hash128> named;         // named snapshots: digests of their tables
 
   Hash128 Digest() const;
+  Hash128 TablesDigest() const;
 };
 
-// The digest of what `txn` sees. An error of the library is returned, with its message in *problem.
+// The digest of the tables that `txn` sees. An error of the library is returned, with its message in *problem.
 int DigestOf(johnny_txn* txn, Hash128* digest, std::string* problem);
-// The same of the newest snapshot.
+// The same of the newest snapshot, with what its named snapshots hold.
 int DigestOf(johnny_env* env, Hash128* digest, std::string* problem);
 // "" or the findings of johnny_verify.
 std::string FindingsOf(johnny_env* env);

@@ -244,6 +244,35 @@ void Script::RenameTable(const std::string& table, const std::string& name) {
   }
 }
 
+void Script::CreateSnapshot(const std::string& name) {
+  if (txn_ == nullptr || txn_failed_) {
+    return;
+  }
+  if (working_.named.contains(name)) {
+    DeleteSnapshot(name);
+    return;
+  }
+  int code = johnny_snapshot_create(txn_, name.c_str());
+  writes_refused_ |= code == JOHNNY_IO_ERROR || code == JOHNNY_WRITES_REFUSED;
+  if (Changed(code, "johnny_snapshot_create")) {
+    Mark(MarkKind::kSynced);  // up to what the transaction began with
+    working_.named[name] = contents_.TablesDigest();
+  }
+}
+
+void Script::DeleteSnapshot(const std::string& name) {
+  if (txn_ == nullptr || txn_failed_) {
+    return;
+  }
+  int code = johnny_snapshot_delete(txn_, name.c_str());
+  if (code == JOHNNY_NO_SNAPSHOT && !working_.named.contains(name)) {
+    return;
+  }
+  if (Changed(code, "johnny_snapshot_delete")) {
+    working_.named.erase(name);
+  }
+}
+
 void Script::Commit(uint32_t durability) {
   if (txn_ == nullptr) {
     return;
@@ -311,7 +340,7 @@ void Script::BeginReader() {
   if (env_ == nullptr || !Expect(johnny_begin(env_, JOHNNY_READ, &reader), "johnny_begin (read)")) {
     return;
   }
-  readers_.emplace_back(reader, contents_.Digest());
+  readers_.emplace_back(reader, contents_.TablesDigest());
 }
 
 void Script::EndReader() {

@@ -65,6 +65,8 @@ class Script {
   void ClearTable(const std::string& table);
   void DropTable(const std::string& table);
   void RenameTable(const std::string& table, const std::string& name);
+  void CreateSnapshot(const std::string& name);  // deletes it if it is there
+  void DeleteSnapshot(const std::string& name);
   void Commit(uint32_t durability = JOHNNY_DURABILITY_DEFAULT);
   void Abort();
   // Of the newest snapshot, without a call to the system.

@@ -134,6 +134,28 @@ Result Txn::Begin(const Env& env, uint32_t flags) {
   return result;
 }
 
+Txn Txn::On(const Env& env, const std::string& name) {
+  Txn txn;
+  EXPECT_OK(txn.BeginOn(env, name));
+  return txn;
+}
+
+Result Txn::BeginOn(const Env& env, const std::string& name) {
+  Result result = johnny_begin_snapshot(env.get(), name.c_str(), &txn_);
+  live_ = result.ok();
+  return result;
+}
+
+std::vector<NamedSnapshot> Txn::Snapshots() const {
+  std::vector<NamedSnapshot> snapshots;
+  auto collect = [](void* context, const johnny_snapshot_info* info) {
+    static_cast<std::vector<NamedSnapshot>*>(context)->push_back({info->name, *info});
+    return 0;
+  };
+  EXPECT_OK(Result(johnny_snapshot_list(txn_, collect, &snapshots)));
+  return snapshots;
+}
+
 Result Txn::Commit() {
   live_ = false;
   return johnny_commit(txn_);

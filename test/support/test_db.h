@@ -90,6 +90,11 @@ class Env {
   johnny_env* env_ = nullptr;
 };
 
+struct NamedSnapshot {
+  std::string name;
+  johnny_snapshot_info info;  // its name is not to be used
+};
+
 // A transaction, aborted at the end if it is still live.
 class Txn {
  public:
@@ -140,6 +145,13 @@ class Txn {
   // The handle, created if need be; an error fails the running test.
   johnny_table* Table(const std::string& name, uint32_t flags = JOHNNY_TABLE_CREATE);
   std::vector<std::string> TableNames() const;
+
+  // Named snapshots; the constructor's like for a transaction on one fails the running test when it cannot begin.
+  static Txn On(const Env& env, const std::string& name);
+  Result BeginOn(const Env& env, const std::string& name);
+  Result CreateSnapshot(const std::string& name) { return johnny_snapshot_create(txn_, name.c_str()); }
+  Result DeleteSnapshot(const std::string& name) { return johnny_snapshot_delete(txn_, name.c_str()); }
+  std::vector<NamedSnapshot> Snapshots() const;
 
   johnny_txn* get() const { return txn_; }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the three tools as a user would: small inputs, wrong inputs, damaged files, usage errors, JSON, exit codes.
 
-usage: tools_test.py JOHNNY_STAT JOHNNY_LOAD JOHNNY_LEDGER [unittest arguments]
+usage: tools_test.py JOHNNY_STAT JOHNNY_LOAD JOHNNY_LEDGER KEEP_SNAPSHOT [unittest arguments]
 
 With sanitizers built in, a crash is an exit code of none of the documented ones, and fails the test.
 """
@@ -17,9 +17,9 @@ import tempfile
 import time
 import unittest
 
-STAT, LOAD, LEDGER = (os.path.abspath(path) for path in sys.argv[1:4])
-FORMS = ["--tables", "--free", "--readers", "--map", "--page=16", "--path=key 0000100", "--verify"]
-FORM_NAMES = {"tables", "free", "readers", "map", "page", "path_to_key", "verify"}
+STAT, LOAD, LEDGER, KEEP = (os.path.abspath(path) for path in sys.argv[1:5])
+FORMS = ["--tables", "--free", "--readers", "--snapshots", "--map", "--page=16", "--path=key 0000100", "--verify"]
+FORM_NAMES = {"tables", "free", "readers", "snapshots", "map", "page", "path_to_key", "verify"}
 
 
 def run(*command, stdin=b"", timeout=120, env=None):
@@ -79,6 +79,32 @@ class UsageTest(ToolTest):
         for options in (["--accounts", "1"], ["--threads", "x"], ["--seconds", "-1"], ["--durability", "x"]):
             self.check(run(LEDGER, *options, self.path), 2, ".+")
         self.assertFalse(os.path.exists(self.path))
+
+
+class SnapshotsTest(ToolTest):
+    def test_no_snapshots(self):
+        self.load(b"")
+        self.assertEqual("0 named snapshots\n", self.check(run(STAT, "--snapshots", self.path)))
+        self.assertEqual([], self.stat_json("--snapshots")["snapshots"]["snapshots"])
+
+    def test_snapshots_and_what_they_hold_back(self):
+        self.load(pairs(5000))
+        for name in ("before", "with\nnewline"):
+            self.check(run(KEEP, self.path, name))
+        self.load(pairs(5000, 60))
+        text = self.check(run(STAT, "--snapshots", self.path))
+        self.assertRegex(text, r"^2 named snapshots\n")
+        self.assertRegex(text, r"before +[\d,]+ +[\d,]+ +5,000 +0 +[\d.]+ \w+")
+        self.assertIn("with\\0anewline", text)
+        before, other = self.stat_json("--snapshots")["snapshots"]["snapshots"]
+        self.assertEqual(("before", 5000, 0), (before["name"], before["entries"], before["tables"]))
+        self.assertEqual("with\\0anewline", other["name"])
+        self.assertGreater(other["snapshot"], before["snapshot"])
+        self.assertEqual(before["lag"] - other["lag"], other["snapshot"] - before["snapshot"])
+        self.assertEqual(before["bytes_held_back"], before["pages_held_back"] * 4096)
+        # What both see is held back by neither alone; the first saw the catalog without names.
+        self.assertLess(before["pages_held_back"], 20)
+        self.check(run(STAT, "--verify", self.path))
 
 
 class LoadTest(ToolTest):
@@ -434,4 +460,4 @@ class LedgerTest(ToolTest):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])
+    unittest.main(argv=[sys.argv[0], *sys.argv[5:]])

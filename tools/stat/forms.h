@@ -39,6 +39,7 @@ int ShowSummary(const Context& context, Json* json);
 int ShowTables(const Context& context, Json* json);
 int ShowFree(const Context& context, Json* json);
 int ShowReaders(const Context& context, Json* json);
+int ShowSnapshots(const Context& context, Json* json);
 int ShowMap(const Context& context, Json* json);
 int ShowPage(const Context& context, Json* json);
 int ShowPath(const Context& context, Json* json);

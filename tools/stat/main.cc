@@ -44,7 +44,7 @@ struct Form {
 
 struct Arguments {
   std::string path;
-  bool tables = false, free = false, readers = false, map = false, verify = false, json = false;
+  bool tables = false, free = false, readers = false, snapshots = false, map = false, verify = false, json = false;
   uint64_t page = 0;
   std::string key, table, color = "auto";
   double watch = 0;
@@ -59,6 +59,7 @@ std::optional<int> Parse(int argc, char** argv, Arguments* a) {
   app.add_flag("--tables", a->tables, "entries, depth, pages, fill and largest entries of each table")->group(forms);
   app.add_flag("--free", a->free, "free space: runs by length, what waits for which snapshot")->group(forms);
   app.add_flag("--readers", a->readers, "live readers: owner, snapshot, age, lag, bytes held back")->group(forms);
+  app.add_flag("--snapshots", a->snapshots, "named snapshots: age, entries, tables, bytes held back")->group(forms);
   app.add_flag("--map", a->map, "a picture of the file's pages")->group(forms);
   CLI::Option* page = app.add_option("--page", a->page, "one page, decoded and in hex")
                           ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 48))
@@ -188,11 +189,11 @@ int Watch(Context* context, const std::vector<Form>& forms, double seconds) {
 int Main(int argc, char** argv) {
   Arguments a;
   if (const auto code = Parse(argc, argv, &a)) return *code;
-  const bool any = a.tables || a.free || a.readers || a.map || a.has_page || a.has_key || a.verify;
+  const bool any = a.tables || a.free || a.readers || a.snapshots || a.map || a.has_page || a.has_key || a.verify;
   const std::vector<Form> forms = {
-      {"summary", !any, ShowSummary},       {"tables", a.tables, ShowTables}, {"free", a.free, ShowFree},
-      {"readers", a.readers, ShowReaders},  {"map", a.map, ShowMap},          {"page", a.has_page, ShowPage},
-      {"path_to_key", a.has_key, ShowPath}, {"verify", a.verify, ShowVerify}};
+      {"summary", !any, ShowSummary},      {"tables", a.tables, ShowTables},          {"free", a.free, ShowFree},
+      {"readers", a.readers, ShowReaders}, {"snapshots", a.snapshots, ShowSnapshots}, {"map", a.map, ShowMap},
+      {"page", a.has_page, ShowPage},      {"path_to_key", a.has_key, ShowPath},      {"verify", a.verify, ShowVerify}};
   Output output;
   Context context = MakeContext(a, &output);
   if (a.has_watch || a.verify) CatchInterrupts();
