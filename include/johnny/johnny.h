@@ -198,8 +198,10 @@ typedef struct johnny_env_info {
   uint32_t max_readers;
   uint32_t read_only;      /* 1: opened read-only */
   uint32_t writes_refused; /* 1: see JOHNNY_WRITES_REFUSED */
-  uint32_t clean;          /* 1: the file had been closed cleanly when it was opened */
+  uint32_t clean;          /* 1: the file had been closed cleanly when it was opened, by this process as the first */
   uint32_t tables;         /* named tables in the newest snapshot */
+  uint32_t processes;      /* that have the database open, this one among them; 1 without a lock file */
+  uint32_t reserved;
 } johnny_env_info;
 
 /* Fills *info. Free-space figures need the free log, which the first call reads. Errors: CORRUPT, IO_ERROR. */
@@ -454,8 +456,7 @@ typedef struct johnny_free_run {
 } johnny_free_run;
 
 typedef int (*johnny_free_run_callback)(void* context, const johnny_free_run* run);
-/* All free and pending runs, by page number among the free and among the pending ones. Waits for a running write transaction to
- * end. */
+/* All free and pending runs of the newest snapshot, by page number among the free and among the pending ones. */
 JOHNNY_API int johnny_free_run_list(johnny_env* env, johnny_free_run_callback visit, void* context);
 
 enum johnny_page_kind {
@@ -555,9 +556,9 @@ typedef int (*johnny_progress_callback)(void* context, uint64_t pages_done, uint
 /* Checks the newest snapshot: every page reachable exactly once, or free, or pending; keys in order and between their
  * separators; counts, levels, births; every checksum, large values included. Of named snapshots, all that the newest does not
  * share: that it is as it was, and kept. Waits for a running write transaction to end, and
- * holds up write transactions meanwhile. Either callback may be NULL; result may be NULL. JOHNNY_OK: nothing found.
- * JOHNNY_CORRUPT: findings were reported. JOHNNY_BUSY: this thread began the write transaction that is running, so that the call
- * would wait for itself; so does johnny_free_run_list. */
+ * holds up write transactions meanwhile; in a read-only environment, neither. Either callback may be NULL; result may be NULL.
+ * JOHNNY_OK: nothing found. JOHNNY_CORRUPT: findings were reported. JOHNNY_BUSY: this thread began the write transaction that is
+ * running, so that the call would wait for itself. */
 JOHNNY_API int johnny_verify(johnny_env* env, johnny_finding_callback on_finding, johnny_progress_callback on_progress,
                              void* context, johnny_verify_result* result);
 

@@ -198,7 +198,6 @@ namespace {
 
 absl::Status FillSpaceInfo(Database* db, johnny_env_info* info) {
   absl::Status status;
-  bool known = db->state().free_pages.load(std::memory_order_relaxed) != 0;
   if (!db->options.read_only && !db->writes_refused() && db->BecomeWriter(0).ok()) {
     absl::Cleanup release = [db] { db->writer.Release(); };
     status = db->LoadSpace();
@@ -207,7 +206,7 @@ absl::Status FillSpaceInfo(Database* db, johnny_env_info* info) {
       db->NoteFreeSpace();
       info->page_count = db->space->page_count();
     }
-  } else if (!known) {
+  } else if (db->options.read_only) {  // which the writer's figures need not fit
     txn::Txn reader(db);
     status = reader.BeginRead();
     if (status.ok()) {
@@ -250,6 +249,8 @@ int johnny_env_get_info(johnny_env* env, johnny_env_info* out) {
     info.tables = static_cast<uint32_t>(newest.table_count);
     info.durable_txn_id = db->durable_txn();
     info.discarded_txn_id = db->discarded_txn;
+    db->FreeDeadReaders();
+    info.processes = db->lock_file != nullptr ? db->lock_file->CountProcesses() : 1;
     std::vector<johnny::TxnId> readers;
     db->board.AppendPinned(&readers);
     info.readers = static_cast<uint32_t>(readers.size());

@@ -56,6 +56,7 @@ class LockFile {
   uint32_t process() const { return process_; }
   // Frees the slots of dead processes; how many active reader slots were among them.
   uint32_t FreeDeadProcesses();
+  uint32_t CountProcesses() const;
 
  private:
   LockFile(os::System* system, std::string path, os::File* data) : system_(system), path_(std::move(path)), data_(data) {}

@@ -200,7 +200,7 @@ TEST_F(LimitsTest, VerifyingInOnesOwnWriteTransactionIsBusy) {
   Txn txn(env_);
   ASSERT_OK(txn.Put("a", "1"));
   EXPECT_EQ(Result(johnny_verify(env_.get(), nullptr, nullptr, nullptr, nullptr)), JOHNNY_BUSY);
-  EXPECT_EQ(Result(johnny_free_run_list(env_.get(), ignore, nullptr)), JOHNNY_BUSY);
+  EXPECT_OK(Result(johnny_free_run_list(env_.get(), ignore, nullptr))) << "which does not wait for writers";
   ASSERT_OK(txn.Put("b", "2"));
   ASSERT_OK(txn.Commit());
   EXPECT_TRUE(env_.VerifyClean());

@@ -149,20 +149,61 @@ TEST_F(OpenTest, ReadOnlyOpeningsShareTheFile) {
   EXPECT_EQ(Txn(second, JOHNNY_READ).Find("key"), "value");
 }
 
-TEST_F(OpenTest, OpeningTwiceForWritingIsBusy) {
-  Env env(path_);
-  EXPECT_EQ(TryOpen(options_), JOHNNY_BUSY);
-  Txn txn(env);
-  EXPECT_OK(txn.Put("a", "b"));
-  EXPECT_OK(txn.Commit());
+TEST_F(OpenTest, OpeningTwiceSharesTheEnvironment) {
+  Env first(path_);
+  {
+    Env second;
+    ASSERT_OK(second.Open(path_));
+    EXPECT_EQ(second.get(), first.get());
+    Txn txn(second);
+    EXPECT_OK(txn.Put("a", "b"));
+    EXPECT_OK(txn.Commit());
+    johnny_options anew = options_;
+    anew.flags = JOHNNY_CREATE | JOHNNY_EXCLUSIVE;
+    EXPECT_EQ(TryOpen(anew), JOHNNY_EXISTS);
+  }
+  Txn reader(first, JOHNNY_READ);
+  EXPECT_EQ(reader.Find("a"), "b") << "the first one's environment outlives the second use";
+  EXPECT_EQ(first.Close(), JOHNNY_IN_USE);
+}
+
+TEST_F(OpenTest, AFileRenamedWhileOpenIsStillTheSame) {
+  Env first(path_);
+  std::string moved = dir_.File("moved");
+  ASSERT_EQ(rename(path_.c_str(), moved.c_str()), 0);
+  Env second;
+  ASSERT_OK(second.Open(moved));
+  EXPECT_EQ(second.get(), first.get());
 }
 
 TEST_F(OpenTest, OpeningForWritingBesideAReadOnlyOpeningIsBusy) {
   Create();
   johnny_options read_only = options_;
   read_only.flags = JOHNNY_READ_ONLY;
-  Env env(path_, read_only);
-  EXPECT_EQ(TryOpen(options_), JOHNNY_BUSY);
+  {
+    Env env(path_, read_only);
+    EXPECT_EQ(TryOpen(options_), JOHNNY_BUSY) << "one process, one kind of environment";
+  }
+  Env env(path_);
+  EXPECT_EQ(TryOpen(read_only), JOHNNY_BUSY);
+}
+
+TEST_F(OpenTest, WithoutALockFileTheDatabaseIsOnesOwn) {
+  options_.flags |= JOHNNY_NO_LOCK_FILE;
+  Env env(path_, options_);
+  EXPECT_NE(access((path_ + "-lock").c_str(), F_OK), 0);
+  Txn txn(env);
+  EXPECT_OK(txn.Put("a", "b"));
+  EXPECT_OK(txn.Commit());
+  EXPECT_EQ(env.Info().processes, 1u);
+}
+
+TEST_F(OpenTest, TheLockFileLiesWhereTheOptionSays) {
+  std::string lock = dir_.File("elsewhere");
+  options_.lock_path = lock.c_str();
+  Env env(path_, options_);
+  EXPECT_EQ(access(lock.c_str(), F_OK), 0);
+  EXPECT_NE(access((path_ + "-lock").c_str(), F_OK), 0);
 }
 
 TEST_F(OpenTest, UnreadableFileIsAPermissionError) {
@@ -267,7 +308,7 @@ TEST_F(OpenTest, OtherPageSizesAreInvalid) {
 }
 
 TEST_F(OpenTest, AnUnknownDurabilityIsInvalid) {
-  options_.durability = 4;
+  options_.durability = 5;
   EXPECT_EQ(TryOpen(options_), JOHNNY_INVALID_ARGUMENT);
 }
 

@@ -129,8 +129,29 @@ TEST(OpenTest, UnknownCompatibleFeaturesArePassedOn) {
   EXPECT_EQ(file.Master(file.db().newest_slot)->compatible_features, 0x40u);
 }
 
-TEST(OpenTest, OneWriterOrManyReaders) {
+TEST(OpenTest, OthersJoin) {
   DatabaseFile file;
+  file.MustOpen();
+  auto process = file.system().NewProcess();
+  auto open = [&](bool read_only) {
+    OpenOptions options = file.options();
+    options.database.read_only = read_only;
+    return Open(process.get(), DatabaseFile::kPath, options);
+  };
+  auto writer = open(false);
+  auto reader = open(true);
+  ASSERT_TRUE(writer.ok() && reader.ok());
+  TxnId before = (*reader)->board.newest();
+  file.MustPut("k", "v");
+  EXPECT_GT((*reader)->board.newest(), before);
+  EXPECT_EQ((*writer)->board.newest(), (*reader)->board.newest());
+  writer->reset();
+  reader->reset();
+}
+
+TEST(OpenTest, WithoutALockFileThereIsOneWriterOrManyReaders) {
+  DatabaseFile file;
+  file.options().use_lock_file = false;
   file.MustOpen();
   auto open = [&](bool read_only) {
     OpenOptions options = file.options();

@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "processes/puppet.h"
-#include "processes/reader_check.h"
 #include "support/test_db.h"
 
 namespace johnny::test {
@@ -210,7 +209,7 @@ std::string Strings::Perform(const Words& words) {
   if (verb == "readers") return Readers();
   if (verb == "reader-check") {
     uint32_t freed = 0;
-    int code = ReaderCheck(env_, &freed);
+    int code = johnny_reader_check(env_, &freed);
     return code == JOHNNY_OK ? std::to_string(freed) : Name(code);
   }
   if (verb == "churn") return Churn(Number(words.at(1)));

@@ -10,7 +10,6 @@
 #include <memory>
 #include <thread>
 
-#include "processes/reader_check.h"
 
 namespace johnny::test {
 namespace {
@@ -241,7 +240,7 @@ void Role::CheckPages(johnny_txn* txn) {
 
 void Role::FreeDeadReaders() {
   uint32_t freed = 0;
-  MustBeOk(ReaderCheck(env_, &freed), "reader check");
+  MustBeOk(johnny_reader_check(env_, &freed), "reader check");
   shared_->freed_readers += freed;
 }
 

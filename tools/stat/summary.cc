@@ -26,9 +26,13 @@ struct State {
 
 State Judge(const johnny_env_info& info) {
   State state;
-  state.words = info.clean ? "closed cleanly" : "not closed cleanly";
-  if (!info.clean) {
-    state.warnings.emplace_back("the file was not closed cleanly: its last user ended early, or is still running");
+  if (info.processes > 1) {
+    state.words = "open in " + Counted(info.processes - 1, "other process", "other processes");
+  } else if (info.clean) {
+    state.words = "closed cleanly";
+  } else {
+    state.words = "not closed cleanly";
+    state.warnings.emplace_back("the file was not closed cleanly: its last user ended early");
   }
   if (info.discarded_txn_id != 0) {
     state.words += ", an incomplete commit was discarded";
@@ -64,6 +68,7 @@ void FillJson(const johnny_env_info& info, uint64_t entries, const State& state,
   Json& j = *json;
   j["state"] = state.words;
   j["clean"] = info.clean != 0;
+  j["processes"] = info.processes;
   j["writes_refused"] = info.writes_refused != 0;
   j["discarded_transaction"] = info.discarded_txn_id;
   j["newest_transaction"] = info.last_txn_id;
