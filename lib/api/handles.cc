@@ -115,8 +115,9 @@ uint64_t CountLive(johnny_env* env) {
 
 }  // namespace
 
-johnny_txn* TakeHandle(johnny_env* env, bool read) {
+johnny_txn* TakeHandle(johnny_env* env, bool read, bool* own) {
   johnny_txn* txn = read ? t_handles.Take(env->id) : nullptr;
+  *own = txn != nullptr;
   if (txn == nullptr) {
     MutexLock lock(&env->mutex);
     if (env->idle.size() > kQuarantine) {

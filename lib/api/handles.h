@@ -12,8 +12,8 @@
 
 namespace johnny::api {
 
-// A handle whose transaction has not begun, counted as live.
-johnny_txn* TakeHandle(johnny_env* env, bool read);
+// A handle whose transaction has not begun, counted as live. *own: this thread used it last.
+johnny_txn* TakeHandle(johnny_env* env, bool read, bool* own);
 // The transaction has ended.
 void GiveHandleBack(johnny_txn* txn);
 

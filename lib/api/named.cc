@@ -124,7 +124,8 @@ int johnny_begin_snapshot(johnny_env* env, const char* name, johnny_txn** out) {
     if (int code = CheckSnapshotName(name); code != JOHNNY_OK) {
       return code;
     }
-    johnny_txn* txn = johnny::api::TakeHandle(env, /*read=*/true);
+    bool own = false;
+    johnny_txn* txn = johnny::api::TakeHandle(env, /*read=*/true, &own);
     absl::Status status = txn->txn.BeginNamed(name);
     if (!status.ok()) {
       johnny::api::GiveHandleBack(txn);

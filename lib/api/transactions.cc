@@ -85,8 +85,9 @@ int johnny_begin_within(johnny_env* env, uint32_t flags, uint32_t timeout_ms, jo
       return Fail(Code::kInvalidArgument, "unknown flags");
     }
     bool read = (flags & JOHNNY_READ) != 0;
-    johnny_txn* txn = johnny::api::TakeHandle(env, read);
-    absl::Status status = read ? txn->txn.BeginRead() : txn->txn.BeginWrite((flags & JOHNNY_NO_WAIT) != 0 ? 0 : timeout_ms);
+    bool own = false;
+    johnny_txn* txn = johnny::api::TakeHandle(env, read, &own);
+    absl::Status status = read ? txn->txn.BeginRead(own) : txn->txn.BeginWrite((flags & JOHNNY_NO_WAIT) != 0 ? 0 : timeout_ms);
     if (!status.ok()) {
       johnny::api::GiveHandleBack(txn);
       return Fail(status);

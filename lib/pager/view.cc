@@ -13,6 +13,7 @@ absl::StatusOr<std::unique_ptr<PageStore>> PageStore::Create(os::File* file, uin
   store->shift_ = static_cast<unsigned>(__builtin_ctz(page_size));
   store->database_id_ = database_id;
   JOHNNY_ASSIGN_OR_RETURN(store->mapping_, file->Map(address_space));
+  store->base_ = store->mapping_->data();
   uint64_t pages = store->mapping_->reserved() >> store->shift_;
   JOHNNY_ASSIGN_OR_RETURN(store->table_, os::ReservedMemory::Reserve(pages * sizeof(uint16_t)));
   return store;

@@ -26,7 +26,7 @@ class PageStore {
   static absl::StatusOr<std::unique_ptr<PageStore>> Create(os::File* file, uint32_t page_size, uint64_t database_id,
                                                            uint64_t address_space);
 
-  const Byte* base() const { return mapping_->data(); }
+  const Byte* base() const { return base_; }
   uint64_t reserved() const { return mapping_->reserved(); }
   uint32_t page_size() const { return page_size_; }
   unsigned shift() const { return shift_; }
@@ -48,6 +48,7 @@ class PageStore {
   std::atomic<uint16_t>* table() const { return reinterpret_cast<std::atomic<uint16_t>*>(table_.data()); }
 
   std::unique_ptr<os::Mapping> mapping_;
+  const Byte* base_ = nullptr;
   os::ReservedMemory table_;
   uint32_t page_size_ = 0;
   unsigned shift_ = 0;

@@ -121,15 +121,20 @@ uint32_t SnapshotBoard::FreeSlotsOf(uint32_t process) {
   return freed;
 }
 
-Snapshot SnapshotBoard::Enter(uint32_t index) {
+bool SnapshotBoard::Enter(uint32_t index, uint64_t* sequence, Snapshot* snapshot) {
   std::atomic<uint64_t>& pinned = memory_.reader(index).snapshot;
   const std::atomic<uint64_t>& newest = memory_.control().newest;
+  bool changed = false;
   for (;;) {
-    uint64_t sequence = newest.load(std::memory_order_acquire);
-    Snapshot snapshot = Copy(sequence);
-    pinned.store(snapshot.txn, std::memory_order_seq_cst);
-    if (newest.load(std::memory_order_seq_cst) == sequence) {
-      return snapshot;
+    uint64_t now = newest.load(std::memory_order_acquire);
+    if (now != *sequence) {
+      *snapshot = Copy(now);
+      *sequence = now;
+      changed = true;
+    }
+    pinned.store(snapshot->txn, std::memory_order_seq_cst);
+    if (newest.load(std::memory_order_seq_cst) == now) {
+      return changed;
     }
   }
 }

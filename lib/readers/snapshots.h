@@ -51,8 +51,10 @@ class SnapshotBoard {
   // Unpins and leaves the slot idle, or gives it up for good.
   void ReleaseSlot(const SlotHold& hold);
   void DropSlot(SlotHold* hold);
-  // Pins the newest snapshot in the slot and returns it. / Unpins.
-  Snapshot Enter(uint32_t slot);
+  // Pins the newest snapshot in the slot. *sequence (0: none) tells which one *snapshot is; both are left as they are, and the answer
+  // is false, if that is still the newest.
+  bool Enter(uint32_t slot, uint64_t* sequence, Snapshot* snapshot);
+  // Unpins.
   void Leave(uint32_t slot) { memory_.reader(slot).snapshot.store(0, std::memory_order_release); }
 
   // Frees all slots of a process that is known to be dead; returns how many were active.

@@ -315,10 +315,40 @@ std::optional<Run> FreeSpace::TakeMeta(uint64_t pages) {
   return TakeData(pages);
 }
 
+// Behind the pages of the group's last commit; else at the begin of a run that has room for the whole group.
+std::optional<Run> FreeSpace::TakeBesideGroup(uint64_t pages, Use use) {
+  RunSet& set = use == Use::kMeta ? meta_ : data_;
+  PageNumber& next = group_next_[static_cast<size_t>(use)];
+  Run taken = {next, pages};
+  if (auto run = set.Find(next); !run || run->end() < taken.end()) {
+    auto room = set.TakeBestFit(pages * group_);
+    if (!room) {
+      room = set.TakeLongest(pages * group_);
+    }
+    if (room) {
+      set.Add(*room);
+    }
+    if (!room || room->pages < pages) {
+      return std::nullopt;
+    }
+    taken.first = room->first;
+  }
+  bool removed = set.Remove(taken);
+  JOHNNY_CHECK(removed);
+  next = taken.end();
+  return taken;
+}
+
 absl::Status FreeSpace::Allocate(uint64_t pages, Use use, std::vector<Run>* runs) {
   ReleaseIfSurplus();
   while (pages > 0) {
-    std::optional<Run> run = use == Use::kMeta ? TakeMeta(pages) : TakeData(pages);
+    std::optional<Run> run;
+    if (group_ > 1) {
+      run = TakeBesideGroup(pages, use);
+    }
+    if (!run) {
+      run = use == Use::kMeta ? TakeMeta(pages) : TakeData(pages);
+    }
     if (!run) {
       return MakeStatus(Code::kInternal, "free space: a reserved page is not there");
     }

@@ -75,6 +75,9 @@ class FreeSpace {
   void Unreserve(uint64_t pages) { reserved_ -= pages; }
   // Pages for reserved frames, in as few runs as the free space allows.
   absl::Status Allocate(uint64_t pages, Use use, std::vector<Run>* runs);
+  // How many commits are likely to reach the disk with the same sync as the next one: their pages are placed side by side then,
+  // since a separate place costs the disk ten times what one more page does (25 us to 2 us, measured as DESIGN section 5 has it).
+  void ExpectGroup(uint64_t commits) { group_ = commits; }
   // One contiguous run, not reserved before.
   absl::StatusOr<PageNumber> AllocateRun(uint64_t pages);
   // Gives up pages: those of this transaction are reusable at once, others when it has committed and nobody sees them. kCorrupt
@@ -126,6 +129,7 @@ class FreeSpace {
   void RefreshOnce();
   std::optional<Run> TakeData(uint64_t pages);
   std::optional<Run> TakeMeta(uint64_t pages);
+  std::optional<Run> TakeBesideGroup(uint64_t pages, Use use);
   std::optional<Run> TakeAny(uint64_t pages);
   std::optional<Run> TakeLow(uint64_t pages);
   void AddMetaRegion(uint64_t pages);
@@ -193,6 +197,9 @@ class FreeSpace {
   uint64_t reserved_ = 0;
   uint64_t grown_pages_ = 0;
   bool refreshed_ = false;
+  // Of group commit, by Use: where the pages of the commit before end.
+  uint64_t group_ = 1;
+  PageNumber group_next_[2] = {};
   // Sealed but not committed.
   std::vector<SegmentRef> sealed_segments_;
   std::vector<PageNumber> sealed_record_pages_;

@@ -138,7 +138,9 @@ absl::StatusOr<std::vector<FreeSpace::NewSegment>> FreeSpace::ChooseSegments() {
     oldest[i] = i;
   }
   std::sort(oldest.begin(), oldest.end(), [this](size_t a, size_t b) { return segments_[a].as_of < segments_[b].as_of; });
-  oldest.resize(std::min(oldest.size(), kSegmentsPerCommit));
+  if (oldest.size() > kSegmentsPerCommit) {
+    oldest.erase(oldest.begin() + static_cast<ptrdiff_t>(kSegmentsPerCommit), oldest.end());
+  }
   if (!HasRoomToCondense(oldest)) {
     if (first) {
       segments_.clear();

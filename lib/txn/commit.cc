@@ -22,15 +22,21 @@ class Committer {
     JOHNNY_RETURN_IF_ERROR(Seal());
     db_.system->YieldPoint("commit: sealed");
     JOHNNY_RETURN_IF_ERROR(tree::WritePages(db_.file.get(), db_.page_size(), &pages_));
-    MutexLock lock(&db_.publish);
-    if (IsLazy(durability_)) {
-      db_.AwaitSealed();
+    {
+      MutexLock lock(&db_.publish);
+      if (IsLazy(durability_)) {
+        db_.AwaitSealed();
+      }
+      if (db_.writes_refused()) {
+        return MakeStatus(Code::kWritesRefused, "a sync failed meanwhile; close the database in all processes and reopen it");
+      }
+      MakeMaster();
+      if (IsLazy(durability_)) {
+        return PublishNow();
+      }
+      HandOver();
     }
-    if (db_.writes_refused()) {
-      return MakeStatus(Code::kWritesRefused, "a sync failed meanwhile; close the database in all processes and reopen it");
-    }
-    MakeMaster();
-    return IsLazy(durability_) ? PublishNow() : HandOver();
+    return db_.AwaitPublished(master_.txn, &txn_.committing_);
   }
 
   uint64_t bytes_written() const { return pages_.size() * uint64_t{db_.page_size()}; }
@@ -55,9 +61,10 @@ class Committer {
   }
 
   // The next write transaction may begin on top of this one, while this one waits for its syncs, or makes them for others too.
-  absl::Status HandOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
+  void HandOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
     bool grew = db_.space->grew();
-    db_.sealed.push_back({master_, durability_ == Durability::kTwoPhase, grew});
+    txn_.committing_.published.store(false, std::memory_order_relaxed);
+    db_.sealed.push_back({master_, &txn_.committing_, durability_ == Durability::kTwoPhase, std::this_thread::get_id(), grew});
     try {
       CommitSpace();
     } catch (...) {
@@ -67,7 +74,9 @@ class Committer {
     db_.tip = master_;
     db_.writer.Keep();
     txn_.End();
-    return db_.AwaitPublished(master_.txn);
+    if (db_.gathering != 0 && db_.sealed.size() >= db_.gathering && !db_.writer.IsHeld()) {
+      db_.gathered.notify_one();
+    }
   }
 
   void CommitSpace() {
@@ -111,6 +120,7 @@ class Committer {
   }
 
   absl::Status Seal() {
+    db_.space->ExpectGroup(IsLazy(durability_) ? 1 : db_.group_size.load(std::memory_order_relaxed));
     std::vector<tree::FrameToSeal> tables, roots;
     for (const ChangedTable& table : changed_) {
       tree::CollectFrames(db_.frames, &table.state->record, UINT32_MAX, &tables);

@@ -18,11 +18,14 @@
 #define JOHNNY_TXN_DATABASE_H_
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <semaphore>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -103,9 +106,16 @@ struct Database {
   format::MasterPage newest_master;
   int newest_slot = 0;
   TxnId id_ceiling = 0;        // of a durable master
+  // A committer that waits for others to publish its sealed commit. Woken once it is published, or when it has to see to that itself.
+  struct Committing {
+    std::binary_semaphore woken{0};
+    std::atomic<bool> published{false};
+  };
   struct Sealed {
     format::MasterPage master;
+    Committing* committer;
     bool two_phase;
+    std::thread::id thread;
     bool grew;  // the file, for SeededBug::kNoSyncAfterGrowth
   };
   std::deque<Sealed> sealed;  // oldest first
@@ -113,6 +123,12 @@ struct Database {
   // other, so nothing that syncs may begin before it has ended.
   bool syncing = false;
   std::condition_variable published;  // a sync ended, or sealed commits were published
+  size_t gathering = 0;  // who is about to publish waits for so many to be sealed; 0: nobody does
+  std::condition_variable gathered;
+  std::chrono::nanoseconds publish_time{0};  // of sealed commits, lately
+  std::chrono::steady_clock::time_point published_at;
+  std::vector<std::thread::id> last_group;  // whose commits were published together the last time
+  std::atomic<uint64_t> group_size{1};      // how many these are
   TxnId unknown_outcome_to = 0;       // after a failure: sealed commits up to this one may be durable
   std::string failure;                // its words
 
@@ -155,6 +171,8 @@ struct Database {
   // Makes every commit so far durable, whoever wrote it. kWritesRefused, kIoError.
   absl::Status Sync();
   absl::Status SyncCommits();
+  // Waits until sealed commit `id` is published, or publishes it and all others.
+  absl::Status AwaitPublished(TxnId id, Committing* committer);
   // Waits until transaction `id`, which has committed, is durable.
   absl::Status WaitDurable(TxnId id);
   // After a lazy commit of `bytes`. `now`: it asked for it.
@@ -196,8 +214,8 @@ struct Database {
   void Await() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);         // something to change; `publish` is released meanwhile
   void AwaitSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);     // before anything that syncs
   void AwaitSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);   // until nothing is sealed: before anything else is published
-  // Waits until sealed commit `id` is published, or publishes it and all others.
-  absl::Status AwaitPublished(TxnId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  void EndSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  void Gather() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void PublishSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status RefuseWrites(absl::Status failed_sync) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);

@@ -102,8 +102,7 @@ absl::Status Database::SyncCommits() {
     system->YieldPoint("bulk sync");
     absl::Status status = file->SyncData();
     publish.Lock();
-    syncing = false;
-    published.notify_all();
+    EndSync();
     if (!status.ok()) {
       return RefuseWrites(std::move(status));
     }
@@ -212,18 +211,25 @@ void Database::EndPublishing(const format::MasterPage& master, int slot, bool du
   state().commit.store(master.txn << 2 | (durable ? SharedState::kDurable : 0), std::memory_order_seq_cst);
 }
 
-absl::Status Database::AwaitPublished(TxnId id) {
-  while (newest_master.txn < id) {
-    if (writes_refused()) {
-      return id <= unknown_outcome_to ? MakeStatus(Code::kOutcomeUnknown, failure) : MakeStatus(Code::kIoError, failure);
+absl::Status Database::AwaitPublished(TxnId id, Committing* committer) {
+  for (;;) {
+    {
+      MutexLock lock(&publish);
+      if (!syncing && newest_master.txn < id && !writes_refused()) {
+        PublishSealed();
+      }
+      if (newest_master.txn >= id) {
+        return absl::OkStatus();
+      }
+      if (writes_refused()) {
+        return id <= unknown_outcome_to ? MakeStatus(Code::kOutcomeUnknown, failure) : MakeStatus(Code::kIoError, failure);
+      }
     }
-    if (syncing) {
-      Await();
-    } else {
-      PublishSealed();
+    committer->woken.acquire();
+    if (committer->published.load(std::memory_order_acquire)) {
+      return absl::OkStatus();
     }
   }
-  return absl::OkStatus();
 }
 
 void Database::Reach(const char* yield_point) {
@@ -271,26 +277,66 @@ absl::Status Database::WriteSealed(format::MasterPage* master, bool two_phase, b
   return absl::OkStatus();
 }
 
+// When other threads commit, too, their commits can share the syncs: those of who is writing now, and of who was published just before
+// and may be about to come again. That is worth waiting for, but not for longer than half of what the syncs take. A thread that is
+// alone with its commits does not wait.
+void Database::Gather() {
+  auto now = std::chrono::steady_clock::now();
+  std::vector<std::thread::id> threads;
+  if (now - published_at < publish_time) {
+    threads = last_group;
+  }
+  for (const Sealed& commit : sealed) {
+    threads.push_back(commit.thread);
+  }
+  std::sort(threads.begin(), threads.end());
+  gathering = static_cast<size_t>(std::unique(threads.begin(), threads.end()) - threads.begin());
+  std::unique_lock<std::mutex> lock(publish.native(), std::adopt_lock);
+  while ((sealed.size() < gathering || writer.IsHeld()) &&
+         gathered.wait_until(lock, now + publish_time / 2) == std::cv_status::no_timeout) {
+  }
+  lock.release();
+  gathering = 0;
+}
+
 // Publishes the newest sealed commit, and with it those before it. `publish` is released during the syncs, so that more can be sealed
 // meanwhile.
 void Database::PublishSealed() {
+  syncing = true;
+  Gather();
+  auto begin = std::chrono::steady_clock::now();
   format::MasterPage master = sealed.back().master;
   bool two_phase = std::any_of(sealed.begin(), sealed.end(), [](const Sealed& commit) { return commit.two_phase; });
   bool grew = std::any_of(sealed.begin(), sealed.end(), [](const Sealed& commit) { return commit.grew; });
   int slot = 0;
-  syncing = true;
   absl::Status status = WriteSealed(&master, two_phase, grew, &slot);
   if (status.ok()) {
     EndPublishing(master, slot, /*durable=*/true);
+    published_at = std::chrono::steady_clock::now();
+    publish_time = (7 * publish_time + (published_at - begin)) / 8;
   } else {
     failure = std::string(status.message());
   }
+  last_group.clear();
   while (!sealed.empty() && (sealed.front().master.txn <= master.txn || !status.ok())) {
+    Committing* committer = sealed.front().committer;
+    last_group.push_back(sealed.front().thread);
     sealed.pop_front();
     writer.Unkeep();
+    committer->published.store(status.ok(), std::memory_order_release);
+    committer->woken.release();
   }
+  group_size.store(last_group.size(), std::memory_order_relaxed);
+  EndSync();
+}
+
+// Lets those who wait for the end of a sync go on, and one of those whose commits are sealed publish.
+void Database::EndSync() {
   syncing = false;
   published.notify_all();
+  if (!sealed.empty()) {
+    sealed.front().committer->woken.release();
+  }
 }
 
 absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {

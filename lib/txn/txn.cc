@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -31,6 +32,7 @@ Txn::~Txn() {
 void Txn::Start(TxnId id, const readers::Snapshot& snapshot) {
   id_ = id;
   snapshot_ = snapshot;
+  sequence_ = 0;
   main_.record = snapshot.main;
   main_.loaded = main_.exists = true;
   main_.changed = false;
@@ -49,17 +51,17 @@ void Txn::Start(TxnId id, const readers::Snapshot& snapshot) {
   gone_ = false;
 }
 
-absl::Status Txn::BeginRead() {
+absl::Status Txn::BeginRead(bool same_thread) {
   bool fresh = false;
   if (!db_->board.TakeSlot(&slot_, &fresh) && (db_->FreeDeadReaders() == 0 || !db_->board.TakeSlot(&slot_, &fresh))) {
     return MakeStatus(Code::kReadersFull, absl::StrCat("all ", db_->board.max_readers(), " reader slots are taken"));
   }
-  readers::ReaderSlot& mine = db_->board.slot(slot_.index);
-  if (fresh || labelled_) {
+  if (fresh || labelled_ || !same_thread) {
+    readers::ReaderSlot& mine = db_->board.slot(slot_.index);
     readers::SnapshotBoard::SetLabel(&mine, "");
     labelled_ = false;
+    mine.thread.store(db_->system->ThreadId(), std::memory_order_relaxed);
   }
-  mine.thread.store(db_->system->ThreadId(), std::memory_order_relaxed);
   write_ = false;
   active_ = true;
   absl::Status pinned = Pin();
@@ -74,11 +76,16 @@ absl::Status Txn::Pin() {
   readers::ReaderSlot& mine = db_->board.slot(slot_.index);
   mine.since_ms.store(db_->system->MonotonicMillis(), std::memory_order_relaxed);
   mine.asked.store(0, std::memory_order_relaxed);
-  readers::Snapshot snapshot = db_->board.Enter(slot_.index);
-  JOHNNY_RETURN_IF_ERROR(db_->Admit(snapshot));
-  Start(snapshot.txn, snapshot);
+  if (db_->board.Enter(slot_.index, &sequence_, &snapshot_)) {
+    uint64_t sequence = std::exchange(sequence_, 0);
+    JOHNNY_RETURN_IF_ERROR(db_->Admit(snapshot_));
+    Start(snapshot_.txn, snapshot_);
+    sequence_ = sequence;
+    view_ = pager::View(db_->store.get(), snapshot_.page_count, nullptr);
+  } else {
+    reset_ = gone_ = failed_ = false;  // and all that was read of it still holds
+  }
   asked_ = &mine.asked;
-  view_ = pager::View(db_->store.get(), snapshot.page_count, nullptr);
   return absl::OkStatus();
 }
 

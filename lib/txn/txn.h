@@ -39,7 +39,8 @@ class Txn {
 
   // ---- Life; at most one of the Begins while inactive ----
   // kReadersFull, kLockFile.
-  absl::Status BeginRead();
+  // `same_thread`: the thread that used this object last begins it.
+  absl::Status BeginRead(bool same_thread = false);
   // kReadOnlyEnv, kWritesRefused, kBusy (after `timeout_ms`), kCorrupt, kIoError.
   absl::Status BeginWrite(uint32_t timeout_ms);
   absl::Status Commit(Durability durability);
@@ -135,12 +136,14 @@ class Txn {
   bool on_named_ = false;
   TxnId id_ = 0;
   readers::Snapshot snapshot_;
+  uint64_t sequence_ = 0;  // of snapshot_ on the board, if the tables' states are those of a read transaction on it; 0: they are not
   pager::View view_;
   TableState main_;
   TableState catalog_;
   std::vector<std::unique_ptr<TableState>> tables_;  // by table index
   uint64_t table_count_ = 0;
   uint64_t spilled_ = 0;
+  Database::Committing committing_;
   NamedChanges named_changes_;
 };
 

@@ -11,10 +11,18 @@ namespace johnny::txn {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
+constexpr int kSpins = 20;
+
 absl::Status WriterLock::Acquire(uint32_t timeout_ms, bool* fresh) {
   *fresh = false;
   auto deadline = steady_clock::now() + milliseconds(timeout_ms);
   std::unique_lock<std::mutex> lock(mutex_);
+  // Small transactions soon end, and to sleep and be woken takes longer.
+  for (int i = 0; i < kSpins && held_ && waiters_.empty() && timeout_ms != 0; ++i) {
+    lock.unlock();
+    std::this_thread::yield();
+    lock.lock();
+  }
   if (held_) {
     Waiter waiter;
     waiters_.push_back(&waiter);
@@ -112,9 +120,9 @@ void WriterLock::Unkeep() {
   }
 }
 
-bool WriterLock::IsAwaited() {
+bool WriterLock::IsHeld() {
   std::lock_guard<std::mutex> lock(mutex_);
-  return !waiters_.empty();
+  return held_;
 }
 
 }  // namespace johnny::txn

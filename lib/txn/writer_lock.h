@@ -34,8 +34,8 @@ class WriterLock {
   void Unkeep();
   // Whether this thread took it and nobody has released it since: to wait for it here might last for ever.
   bool HeldByThisThread() const { return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
-  // Whether somebody in this process waits for it.
-  bool IsAwaited();
+  // Whether a thread of this process holds it.
+  bool IsHeld();
 
  private:
   struct Waiter {

@@ -80,10 +80,12 @@ bool HasEntries(const johnny_page_info& info) {
   return info.sound && (info.kind == JOHNNY_PAGE_BRANCH || info.kind == JOHNNY_PAGE_LEAF);
 }
 
-johnny_page_entry Entry(johnny_txn* txn, uint64_t page, uint32_t index) {
-  auto entry = Sized<johnny_page_entry>();
-  Check(johnny_page_get_entry(txn, page, index, &entry));
-  return entry;
+// False: a writer has used the page again since it was described, which it may if the snapshot does not need it.
+bool GetEntry(johnny_txn* txn, uint64_t page, uint32_t index, johnny_page_entry* entry) {
+  *entry = Sized<johnny_page_entry>();
+  const int code = johnny_page_get_entry(txn, page, index, entry);
+  if (code != JOHNNY_NOT_FOUND && code != JOHNNY_INVALID_ARGUMENT) Check(code);
+  return code == JOHNNY_OK;
 }
 
 void PrintEntries(const Context& context, johnny_txn* txn, const johnny_page_info& info) {
@@ -96,7 +98,8 @@ void PrintEntries(const Context& context, johnny_txn* txn, const johnny_page_inf
     columns.AddRow({"entry", "separator", "child page", "checksum", "entries below"});
   }
   for (uint32_t i = 0; i < info.count; ++i) {
-    const johnny_page_entry entry = Entry(txn, info.page, i);
+    johnny_page_entry entry;
+    if (!GetEntry(txn, info.page, i, &entry)) break;
     const std::string key = EscapeBytes(View(entry.key), half);
     if (!leaf) {
       columns.AddRow({std::to_string(i), i == 0 ? "(least)" : key, std::to_string(entry.child_page),
@@ -147,7 +150,9 @@ void FillJson(const Context& context, johnny_txn* txn, const johnny_page_info& i
   j["bytes"] = Hex(info.bytes, static_cast<size_t>(context.PageSize()));
   j["entries"] = Json::array();
   for (uint32_t i = 0; HasEntries(info) && i < info.count; ++i) {
-    j["entries"].push_back(EntryAsJson(Entry(txn, info.page, i), info.kind == JOHNNY_PAGE_LEAF));
+    johnny_page_entry entry;
+    if (!GetEntry(txn, info.page, i, &entry)) break;
+    j["entries"].push_back(EntryAsJson(entry, info.kind == JOHNNY_PAGE_LEAF));
   }
 }
 

@@ -24,6 +24,8 @@ int ShowReaders(const Context& context, Json* json) {
                       {"snapshot", reader.snapshot},
                       {"lag", reader.lag},
                       {"age_ms", reader.age_ms},
+                      {"label", reader.label},
+                      {"asked_to_go", reader.asked_to_go != 0},
                       {"pages_held_back", reader.pages_held_back},
                       {"bytes_held_back", reader.pages_held_back * page_size}});
     }
@@ -32,12 +34,13 @@ int ShowReaders(const Context& context, Json* json) {
   }
   context.output->Write(Counted(readers.size(), "live reader") + "\n");
   if (readers.empty()) return kExitClean;
-  Columns columns("rrrrrr");
-  columns.AddRow({"process", "thread", "snapshot", "lag", "age", "held back"});
+  Columns columns("rrrrrrl");
+  columns.AddRow({"process", "thread", "snapshot", "lag", "age", "held back", "label"});
   for (const johnny_reader_info& reader : readers) {
     columns.AddRow({std::to_string(reader.process_id), std::to_string(reader.thread_id), WithThousands(reader.snapshot),
                     WithThousands(reader.lag), HumanSeconds(static_cast<double>(reader.age_ms) / 1000),
-                    HumanBytes(reader.pages_held_back * page_size)});
+                    HumanBytes(reader.pages_held_back * page_size),
+                    reader.asked_to_go != 0 ? std::string(reader.label) + " (asked to go)" : reader.label});
   }
   context.output->Write(columns.Render(2));
   return kExitClean;
