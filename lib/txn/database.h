@@ -121,7 +121,7 @@ struct Database {
   std::atomic<uint64_t> known_pages{0};   // the file has had at least so many
   std::atomic<bool> has_surplus{false};   // ShrinkFile() may find something to cut
   std::atomic<uint64_t> lazy_bytes{0};    // written by lazy commits since the last sync
-  bool opened_clean = false;
+  std::atomic<bool> opened_clean{false};
   std::atomic<TxnId> discarded_txn{0};
 
   // ---- Table handles ----
@@ -155,7 +155,7 @@ struct Database {
   // Makes every commit so far durable, whoever wrote it. kWritesRefused, kIoError.
   absl::Status Sync();
   absl::Status SyncCommits();
-  // Waits until transaction `id`, which has committed, is durable.
+  // Waits until transaction `id`, which has committed, is durable. Read-only environments cannot do anything for it: kReadOnlyEnv.
   absl::Status WaitDurable(TxnId id);
   // After a lazy commit of `bytes`. `now`: it asked for it.
   void SyncInBackground(uint64_t bytes, bool now);
@@ -199,6 +199,7 @@ struct Database {
   // Waits until sealed commit `id` is published, or publishes it and all others.
   absl::Status AwaitPublished(TxnId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void PublishSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  void DropSealed(TxnId up_to) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status RefuseWrites(absl::Status failed_sync) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // Marks the begin of publishing, and returns the master slot to write.
@@ -215,6 +216,7 @@ struct Database {
   void Reach(const char* yield_point) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status WriteSealed(format::MasterPage* master, bool two_phase, bool grew, int* slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncFile();
+  absl::Status CheckNothingFailed() const;
   absl::Status WriteMaster(const format::MasterPage& master, int slot);
   TxnId IdWindow() const;
 };

@@ -29,7 +29,14 @@ absl::Status Database::SyncFile() {
   if (!status.ok() && IsSeeded(SeededBug::kRetriedSync)) {
     status = file->SyncData();
   }
-  return status;
+  return status.ok() ? CheckNothingFailed() : status;
+}
+
+// After a sync that succeeded. If another process saw one fail meanwhile, the two may have written the same pages back, and only that
+// one was told.
+absl::Status Database::CheckNothingFailed() const {
+  return !writes_refused() ? absl::OkStatus()
+                           : MakeStatus(Code::kIoError, "a sync failed in another process at the same time; what it lost is not known");
 }
 
 absl::Status Database::SyncOrRefuse() {
@@ -101,17 +108,20 @@ absl::Status Database::SyncCommits() {
     publish.Unlock();
     system->YieldPoint("bulk sync");
     absl::Status status = file->SyncData();
+    if (status.ok()) {
+      status = CheckNothingFailed();
+    }
     publish.Lock();
     syncing = false;
     published.notify_all();
     if (!status.ok()) {
       return RefuseWrites(std::move(status));
     }
-    // Not if somebody has begun to overwrite the master page meanwhile: then what was synced may be gone.
+    // Not if somebody has begun to overwrite the master page meanwhile: then what was synced may be gone. `durable_txn` is left to the
+    // writer, who may have gone on by now: set here, it might go back.
     word &= ~SharedState::kPublishing;
     if (state().commit.compare_exchange_strong(word, word | SharedState::kDurable, std::memory_order_seq_cst)) {
       lazy_bytes.store(0, std::memory_order_relaxed);
-      state().durable_txn.store(SharedState::IdOf(word), std::memory_order_seq_cst);
       return absl::OkStatus();
     }
   }
@@ -121,6 +131,9 @@ absl::Status Database::WaitDurable(TxnId id) {
   while (durable_txn() < id) {
     if (board.newest() < id) {
       return MakeStatus(Code::kInvalidArgument, "no transaction with this id has committed");
+    }
+    if (options.read_only) {
+      return MakeStatus(Code::kReadOnlyEnv, "the transaction is not durable yet, and an environment opened read-only cannot make it so");
     }
     JOHNNY_RETURN_IF_ERROR(Sync());
   }
@@ -214,11 +227,14 @@ void Database::EndPublishing(const format::MasterPage& master, int slot, bool du
 
 absl::Status Database::AwaitPublished(TxnId id) {
   while (newest_master.txn < id) {
-    if (writes_refused()) {
-      return id <= unknown_outcome_to ? MakeStatus(Code::kOutcomeUnknown, failure) : MakeStatus(Code::kIoError, failure);
-    }
     if (syncing) {
-      Await();
+      Await();  // this one may be among those that are being published
+    } else if (writes_refused()) {
+      if (failure.empty()) {
+        failure = "a sync failed elsewhere; the transaction was not committed";
+      }
+      DropSealed(UINT64_MAX);
+      return id <= unknown_outcome_to ? MakeStatus(Code::kOutcomeUnknown, failure) : MakeStatus(Code::kIoError, failure);
     } else {
       PublishSealed();
     }
@@ -285,12 +301,16 @@ void Database::PublishSealed() {
   } else {
     failure = std::string(status.message());
   }
-  while (!sealed.empty() && (sealed.front().master.txn <= master.txn || !status.ok())) {
+  DropSealed(status.ok() ? master.txn : UINT64_MAX);
+  syncing = false;
+  published.notify_all();
+}
+
+void Database::DropSealed(TxnId up_to) {
+  while (!sealed.empty() && sealed.front().master.txn <= up_to) {
     sealed.pop_front();
     writer.Unkeep();
   }
-  syncing = false;
-  published.notify_all();
 }
 
 absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {
