@@ -133,9 +133,11 @@ absl::Status LockFile::Join(const os::FileIdentity& data) {
 
 absl::Status LockFile::TakeProcessSlot() {
   for (uint32_t i = 0; i < kMaxProcesses; ++i) {
-    if (!file_->Lock(kProcessLocks + i, LockKind::kExclusive).ok()) {
+    absl::Status locked = file_->Lock(kProcessLocks + i, LockKind::kExclusive);
+    if (CodeOf(locked) == Code::kBusy) {
       continue;
     }
+    JOHNNY_RETURN_IF_ERROR(locked);
     ProcessSlot& slot = memory_.process(i);
     std::atomic<uint32_t>& used = memory_.state().used_processes;  // the open lock is held
     used.store(std::max(used.load(std::memory_order_relaxed), i + 1), std::memory_order_relaxed);
