@@ -119,17 +119,17 @@ enum johnny_durability {
 
 /* johnny_options.flags */
 enum johnny_open_flag {
-  JOHNNY_CREATE = 1,    /* create the file if there is none */
-  JOHNNY_EXCLUSIVE = 2, /* with JOHNNY_CREATE: fail with JOHNNY_EXISTS if there is one */
-  JOHNNY_READ_ONLY = 4, /* no write transactions; the file needs only read permission */
+  JOHNNY_CREATE = 1,         /* create the file if there is none */
+  JOHNNY_EXCLUSIVE = 2,      /* with JOHNNY_CREATE: fail with JOHNNY_EXISTS if there is one */
+  JOHNNY_READ_ONLY = 4,      /* no write transactions; the file needs only read permission */
   JOHNNY_NO_LOCK_FILE = 8,   /* no lock file: this process has the database to itself, or BUSY */
   JOHNNY_ALLOW_NETWORK = 16, /* open a file on a network file system, where only one machine may use it at a time */
   JOHNNY_NO_SHRINK = 32      /* never cut the free tail of the file off */
 };
 
 struct johnny_reader_info;
-/* Asked about a reader that holds back more than the limits allow. 0: it loses its snapshot at its next call; else it stays. Called
- * by a thread that writes; it must not call the library. */
+/* Asked about a reader that holds back more than the limits allow. 0: it loses its snapshot at its next call; else it stays.
+ * Called by a thread that writes; it must not call the library. */
 typedef int (*johnny_slow_reader_callback)(void* context, const struct johnny_reader_info* reader);
 
 typedef struct johnny_options {
@@ -147,13 +147,13 @@ typedef struct johnny_options {
   uint64_t size_limit;       /* the file never grows past this many bytes; 0 (default) means no limit */
   uint32_t sync_interval_ms; /* lazy commits are made durable in the background about so often, in milliseconds, by a thread that
                                 begins with the first of them; default 1000; 0: only by johnny_sync and johnny_close */
-  uint32_t reader_limit_ms;  /* a reader older than this may lose its snapshot when the writer runs short of free pages; 0 (default):
-                                never */
+  uint32_t reader_limit_ms;  /* a reader older than this may lose its snapshot when the writer runs short of free pages; 0
+                                (default):  never */
   uint64_t reader_limit_bytes; /* the same for one that alone holds back more than so many bytes; 0 (default): never */
   johnny_slow_reader_callback on_slow_reader; /* decides for each of them; NULL (default): all of them go */
   void* slow_reader_context;                  /* its first argument */
-  uint64_t sync_bytes;   /* lazy commits are also made durable in the background once they have written so much; default 64 MiB; 0:
-                            by time only */
+  uint64_t sync_bytes; /* lazy commits are also made durable in the background once they have written so much; default 64 MiB; 0:
+                          by time only */
   const char* lock_path; /* of the lock file; NULL (default): the database's with "-lock" behind. All processes must agree. */
 } johnny_options;
 
@@ -231,8 +231,8 @@ JOHNNY_API int johnny_commit(johnny_txn* txn);
 /* The same with the durability given here (enum johnny_durability). */
 JOHNNY_API int johnny_commit_with(johnny_txn* txn, uint32_t durability);
 
-/* Waits until transaction `id` (johnny_txn_id before its commit), committed by any process, is durable; syncs if nobody else does.
- * JOHNNY_INVALID_ARGUMENT: no such transaction has committed. Else as johnny_sync. */
+/* Waits until transaction `id` (johnny_txn_id before its commit), committed by any process, is durable; syncs if nobody else
+ * does. JOHNNY_INVALID_ARGUMENT: no such transaction has committed. Else as johnny_sync. */
 JOHNNY_API int johnny_wait_durable(johnny_env* env, uint64_t id);
 
 /* Ends the transaction and drops its changes. Never fails on a live transaction. NULL is allowed. */
@@ -387,7 +387,8 @@ JOHNNY_API int johnny_table_scan(johnny_txn* txn, johnny_table* table, johnny_ta
 /* ---- Named snapshots -------------------------------------------------------------------------------------------- */
 
 /* A named snapshot stays readable until its name is deleted, across restarts, for the price of the pages that have changed since.
- * Names are 1 to 254 bytes, zero bytes excluded; they have nothing to do with tables' names. Several names may keep one snapshot. */
+ * Names are 1 to 254 bytes, zero bytes excluded; they have nothing to do with tables' names. Several names may keep one snapshot.
+ */
 
 /* Within a write transaction: keeps the snapshot that the transaction began with, without the transaction's own changes, under
  * `name`, once the transaction commits. If lazy commits have made that snapshot it is made durable first, as by johnny_sync().
@@ -395,7 +396,8 @@ JOHNNY_API int johnny_table_scan(johnny_txn* txn, johnny_table* table, johnny_ta
 JOHNNY_API int johnny_snapshot_create(johnny_txn* txn, const char* name);
 
 /* Within a write transaction: gives the name up. The snapshot's pages come back once the commit is durable and nothing else sees
- * them: no transaction that reads it, no other name. Errors: NO_SNAPSHOT, INVALID_ARGUMENT, READ_ONLY_TXN and as johnny_delete. */
+ * them: no transaction that reads it, no other name. Errors: NO_SNAPSHOT, INVALID_ARGUMENT, READ_ONLY_TXN and as johnny_delete.
+ */
 JOHNNY_API int johnny_snapshot_delete(johnny_txn* txn, const char* name);
 
 /* Begins a read transaction on the named snapshot. It is used and ended as any other, but cannot be reset (JOHNNY_WRONG_TXN):
@@ -437,8 +439,8 @@ typedef struct johnny_reader_info {
 /* Gives a read transaction a name of at most 24 bytes (longer ones are cut), for johnny_reader_list in every process. */
 JOHNNY_API int johnny_txn_set_label(johnny_txn* txn, const char* label);
 
-/* Frees the reader slots of processes that have died; *freed (may be NULL): how many readers they had. This also happens by itself
- * when they stand in a writer's way. */
+/* Frees the reader slots of processes that have died; *freed (may be NULL): how many readers they had. This also happens by
+ * itself when they stand in a writer's way. */
 JOHNNY_API int johnny_reader_check(johnny_env* env, uint32_t* freed);
 
 typedef int (*johnny_reader_callback)(void* context, const johnny_reader_info* reader);

@@ -30,8 +30,8 @@ int ReadOptions(const johnny_options* given, env::OpenOptions* options) {
     }
     std::memcpy(&full, given, std::min(given->struct_size, sizeof full));
   }
-  if ((full.flags & ~uint32_t{JOHNNY_CREATE | JOHNNY_EXCLUSIVE | JOHNNY_READ_ONLY | JOHNNY_NO_LOCK_FILE |
-                                JOHNNY_ALLOW_NETWORK | JOHNNY_NO_SHRINK}) != 0) {
+  if ((full.flags & ~uint32_t{JOHNNY_CREATE | JOHNNY_EXCLUSIVE | JOHNNY_READ_ONLY | JOHNNY_NO_LOCK_FILE | JOHNNY_ALLOW_NETWORK |
+                              JOHNNY_NO_SHRINK}) != 0) {
     return Fail(Code::kInvalidArgument, "johnny_options.flags has unknown bits");
   }
   if ((full.flags & JOHNNY_CREATE) != 0 && (full.flags & JOHNNY_READ_ONLY) != 0) {

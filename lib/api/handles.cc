@@ -108,9 +108,8 @@ thread_local ThreadHandles t_handles;
 // Live transactions, those that wait to begin or are ending among them.
 uint64_t CountLive(johnny_env* env) {
   MutexLock lock(&env->mutex);
-  return static_cast<uint64_t>(std::count_if(env->txns.begin(), env->txns.end(), [](const auto& txn) {
-    return txn->in_use.load(std::memory_order_acquire);
-  }));
+  return static_cast<uint64_t>(std::count_if(env->txns.begin(), env->txns.end(),
+                                             [](const auto& txn) { return txn->in_use.load(std::memory_order_acquire); }));
 }
 
 }  // namespace
@@ -157,8 +156,9 @@ absl::StatusOr<johnny_env*> ShareOrOpen(os::System* system, const std::string& p
     if (at != registry->by_file.end()) {
       johnny_env* env = at->second;
       if (env->db->options.read_only != read_only) {
-        return MakeStatus(Code::kBusy, absl::StrCat(path, ": open in this process already, ", read_only ? "for writing" : "read-only",
-                                                    "; both openings must be of one kind"));
+        return MakeStatus(Code::kBusy,
+                          absl::StrCat(path, ": open in this process already, ", read_only ? "for writing" : "read-only",
+                                       "; both openings must be of one kind"));
       }
       ++env->uses;
       return env;

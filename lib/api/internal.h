@@ -98,7 +98,6 @@ int UseEnv(const johnny_env* env);
 int UseTxn(johnny_txn* txn);
 int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state);
 
-
 // Copies a struct that may be shorter or longer in the caller's version: *out has its struct_size set by the caller.
 template <typename T>
 int FillStruct(const T& full, T* out) {

@@ -103,6 +103,7 @@ absl::Status CheckFileSize(const MasterPage& master, uint64_t file_size, const s
 // Chooses the newest master that counts.
 absl::Status Choose(const Masters& masters, Database* db) {
   JOHNNY_ASSIGN_OR_RETURN(uint64_t file_size, db->file->Size());
+  bool opening = db->store == nullptr;
   TxnId discarded = 0;
   std::vector<int> slots = Candidates(masters, &discarded);
   db->discarded_txn = discarded;
@@ -124,9 +125,12 @@ absl::Status Choose(const Masters& masters, Database* db) {
       usable = VerifyChanges(*db->store, master, other);
     }
     if (usable.ok()) {
+      if (opening) {
+        db->opened_clean = master.clean() && db->discarded_txn == 0;
+      }
+      MutexLock lock(&db->publish);
       db->newest_master = master;
       db->newest_slot = slots[i];
-      db->opened_clean = master.clean() && db->discarded_txn == 0;
       return absl::OkStatus();
     }
     if (master.durable()) {
@@ -195,8 +199,8 @@ void AnnounceForReading(Database* db) {
 
 absl::Status CreateStore(const MasterPage& master, Database* db) {
   if (db->store == nullptr) {
-    JOHNNY_ASSIGN_OR_RETURN(db->store, pager::PageStore::Create(db->file.get(), master.page_size, master.database_id,
-                                                                db->options.address_space));
+    JOHNNY_ASSIGN_OR_RETURN(
+        db->store, pager::PageStore::Create(db->file.get(), master.page_size, master.database_id, db->options.address_space));
   }
   return absl::OkStatus();
 }

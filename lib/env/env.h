@@ -45,9 +45,9 @@ absl::Status NoMaster(const Masters& masters, const std::string& path);
 // Maps the file, unless that is done, as the master says.
 absl::Status CreateStore(const format::MasterPage& master, txn::Database* db);
 
-// Recovery as in DESIGN section 4, for the first process and for a writer that finds its predecessor dead in the middle: the file is
-// synced (when opened for writing), the masters are read from it, and one that is not flagged durable counts only if all that it
-// changed verifies. Then the newest snapshot is announced. The caller holds the writer lock, or is alone.
+// Recovery as in DESIGN section 4, for the first process and for a writer that finds its predecessor dead in the middle: the file
+// is synced (when opened for writing), the masters are read from it, and one that is not flagged durable counts only if all that
+// it changed verifies. Then the newest snapshot is announced. The caller holds the writer lock, or is alone.
 absl::Status Recover(txn::Database* db);
 // Database::adopt.
 absl::Status Adopt(txn::Database* db, bool take_over);

@@ -101,14 +101,16 @@ absl::Status EnterWithLockFile(const OpenOptions& options, Database* db) {
   db->writer.Attach(db->file.get(), &db->state());
   JOHNNY_ASSIGN_OR_RETURN(bool alone, db->file->IsLockedByOthers(readers::kAlone));
   return !alone ? absl::OkStatus()
-                : MakeStatus(Code::kBusy, absl::StrCat(db->path, ": a process that may not use the lock file is reading the database"));
+                : MakeStatus(Code::kBusy,
+                             absl::StrCat(db->path, ": a process that may not use the lock file is reading the database"));
 }
 
 // Others have the database open, and it is as they announce it.
 absl::Status Join(Database* db) {
   if (!db->options.read_only && db->writes_refused()) {
-    return MakeStatus(Code::kWritesRefused, absl::StrCat(db->path, ": a sync or commit failed in another process; the database must be "
-                                                                   "closed in all processes before it can be opened for writing"));
+    return MakeStatus(Code::kWritesRefused, absl::StrCat(db->path,
+                                                         ": a sync or commit failed in another process; the database must be "
+                                                         "closed in all processes before it can be opened for writing"));
   }
   JOHNNY_ASSIGN_OR_RETURN(Masters masters, ReadMasters(*db));
   JOHNNY_RETURN_IF_ERROR(CheckVersions(masters, *db));
@@ -138,8 +140,9 @@ absl::StatusOr<std::unique_ptr<Database>> Open(os::System* system, const std::st
   db->adopt = Adopt;
   JOHNNY_ASSIGN_OR_RETURN(db->file, OpenOrCreate(system, path, options));
   if (!options.allow_network && db->file->IsOnNetwork()) {
-    return MakeStatus(Code::kNetwork, absl::StrCat(path, ": on a network file system, whose locks and mappings other machines do not "
-                                                         "share; only one machine may use it at a time, and only if told so"));
+    return MakeStatus(Code::kNetwork, absl::StrCat(path,
+                                                   ": on a network file system, whose locks and mappings other machines do not "
+                                                   "share; only one machine may use it at a time, and only if told so"));
   }
   JOHNNY_RETURN_IF_ERROR(options.use_lock_file ? EnterWithLockFile(options, db.get()) : EnterAlone(/*required=*/false, db.get()));
   bool first = db->lock_file == nullptr || db->lock_file->first();

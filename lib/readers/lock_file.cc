@@ -18,9 +18,7 @@ constexpr uint32_t kRootUser = 0;
 
 }  // namespace
 
-absl::Status LockFile::Misfit(absl::string_view why) const {
-  return MakeStatus(Code::kLockFile, absl::StrCat(path_, ": ", why));
-}
+absl::Status LockFile::Misfit(absl::string_view why) const { return MakeStatus(Code::kLockFile, absl::StrCat(path_, ": ", why)); }
 
 // Opens or creates the lock file, with the permissions of the database, whatever the umask.
 absl::Status LockFile::OpenFile(const os::FileIdentity& data, const std::string& data_path) {
@@ -38,8 +36,8 @@ absl::Status LockFile::OpenFile(const os::FileIdentity& data, const std::string&
     }
     JOHNNY_ASSIGN_OR_RETURN(os::FileIdentity own, (*opened)->Identity());
     if (own.owner != data.owner && own.owner != system_->UserId() && own.owner != kRootUser) {
-      return MakeStatus(Code::kPermission, absl::StrCat(path_, ": the lock file belongs to user ", own.owner, ", the database to ",
-                                                        data.owner));
+      return MakeStatus(Code::kPermission,
+                        absl::StrCat(path_, ": the lock file belongs to user ", own.owner, ", the database to ", data.owner));
     }
     if (own.permissions != data.permissions && own.owner == system_->UserId()) {
       JOHNNY_RETURN_IF_ERROR((*opened)->SetPermissions(data.permissions));
@@ -79,10 +77,12 @@ absl::Status LockFile::TakePresence() {
     file_->Unlock(kPresence);
     if (i == kPresenceTries) {  // not just somebody who comes, goes or dies at this moment
       return others_have_data
-                 ? Misfit("the database is open elsewhere with another lock file (this one was removed or replaced, or the database "
-                          "has a second name); close it there first")
-                 : Misfit("the lock file is in use for another database file, which was open when this one took its name; close it "
-                          "there first");
+                 ? Misfit(
+                       "the database is open elsewhere with another lock file (this one was removed or replaced, or the database "
+                       "has a second name); close it there first")
+                 : Misfit(
+                       "the lock file is in use for another database file, which was open when this one took its name; close it "
+                       "there first");
     }
     system_->Sleep(kBackOffMs);
   }
@@ -120,12 +120,13 @@ absl::Status LockFile::Join(const os::FileIdentity& data) {
   JOHNNY_RETURN_IF_ERROR(Map(1));
   LockHeader& header = memory_.header();
   if (header.magic == kLockFileMagic && header.layout_version != kLockLayoutVersion) {
-    return MakeStatus(Code::kVersionMismatch, absl::StrCat(path_, ": the database is open elsewhere with another version of the library"));
+    return MakeStatus(Code::kVersionMismatch,
+                      absl::StrCat(path_, ": the database is open elsewhere with another version of the library"));
   }
   JOHNNY_ASSIGN_OR_RETURN(os::FileIdentity own, file_->Identity());
   uint32_t max_readers = header.max_readers;
-  if (header.magic != kLockFileMagic || header.boot_id != system_->BootId() || header.own_inode != own.inode || max_readers == 0 ||
-      max_readers > kMaxReaders || size < SharedMemory::SizeFor(max_readers)) {
+  if (header.magic != kLockFileMagic || header.boot_id != system_->BootId() || header.own_inode != own.inode ||
+      max_readers == 0 || max_readers > kMaxReaders || size < SharedMemory::SizeFor(max_readers)) {
     return Misfit("the lock file has been damaged while the database is open elsewhere");
   }
   if (header.data_device != data.device || header.data_inode != data.inode) {

@@ -35,9 +35,9 @@ inline constexpr uint64_t kProcessLocks = kPresence + 4096;
 
 class LockFile {
  public:
-  // Enters the lock file `path` for the database `data` (open at `data_path`), creating it if there is none. The open lock is held
-  // until FinishEntering(). kLockFile as invariant 1 has it; kPermission, kInvalidArgument for what is no lock file; kReadersFull
-  // when all process slots are taken.
+  // Enters the lock file `path` for the database `data` (open at `data_path`), creating it if there is none. The open lock is
+  // held until FinishEntering(). kLockFile as invariant 1 has it; kPermission, kInvalidArgument for what is no lock file;
+  // kReadersFull when all process slots are taken.
   static absl::StatusOr<std::unique_ptr<LockFile>> Enter(os::System* system, const std::string& path, os::File* data,
                                                          const std::string& data_path, uint32_t max_readers);
   ~LockFile();  // leaves

@@ -47,9 +47,9 @@ static_assert(sizeof(LockHeader) == 64);
 
 // The state of the commit protocol that survives the death of any process.
 //
-// `commit` is the newest announced transaction's id << 2, with the bits below. A writer sets kPublishing before it touches a master
-// page and stores the new word when it has announced; whoever gets the writer lock and finds the bit set takes over from a dead
-// one. A sync by anybody declares the newest commit durable by setting kDurable, if the word is still what it was when the
+// `commit` is the newest announced transaction's id << 2, with the bits below. A writer sets kPublishing before it touches a
+// master page and stores the new word when it has announced; whoever gets the writer lock and finds the bit set takes over from a
+// dead one. A sync by anybody declares the newest commit durable by setting kDurable, if the word is still what it was when the
 // sync began.
 struct alignas(64) SharedState {
   static constexpr uint64_t kDurable = 1;
@@ -64,7 +64,7 @@ struct alignas(64) SharedState {
   std::atomic<uint32_t> writes_refused;
   std::atomic<uint32_t> waiting_writers;  // processes that wait for the writer lock; a dead one may have left its count
   std::atomic<uint32_t> used_processes;   // no process slot at or beyond this one was ever taken
-  std::atomic<uint64_t> free_pages;  // as of the last commit or look, for figures only
+  std::atomic<uint64_t> free_pages;       // as of the last commit or look, for figures only
   std::atomic<uint64_t> pending_pages;
 };
 static_assert(sizeof(SharedState) == 64);
@@ -118,9 +118,7 @@ class SharedMemory {
   LockHeader& header() const { return At<LockHeader>(0); }
   SharedState& state() const { return At<SharedState>(kStateAt); }
   RingControl& control() const { return At<RingControl>(kControlAt); }
-  Descriptor& descriptor(uint64_t sequence) const {
-    return At<Descriptor>(kRingAt + sequence % kRing * sizeof(Descriptor));
-  }
+  Descriptor& descriptor(uint64_t sequence) const { return At<Descriptor>(kRingAt + sequence % kRing * sizeof(Descriptor)); }
   ProcessSlot& process(uint32_t index) const { return At<ProcessSlot>(kProcessesAt + index * sizeof(ProcessSlot)); }
   ReaderSlot& reader(uint32_t index) const { return At<ReaderSlot>(kReadersAt + index * sizeof(ReaderSlot)); }
 

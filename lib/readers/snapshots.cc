@@ -127,7 +127,7 @@ bool SnapshotBoard::Enter(uint32_t index, uint64_t* sequence, Snapshot* snapshot
   bool changed = false;
   for (;;) {
     uint64_t now = newest.load(std::memory_order_acquire);
-    if (now != *sequence) {
+    if (now != *sequence || now == 0) {  // 0: only in damaged shared memory
       *snapshot = Copy(now);
       *sequence = now;
       changed = true;

@@ -1,12 +1,13 @@
 // Which snapshots readers may enter, and which ones are in use.
 //
-// Announcement: a ring of snapshot descriptors and the sequence number of the newest. A reader copies the newest descriptor, stores
-// its id in its slot, and retries if the newest has moved on meanwhile.
+// Announcement: a ring of snapshot descriptors and the sequence number of the newest. A reader copies the newest descriptor,
+// stores its id in its slot, and retries if the newest has moved on meanwhile.
 //
 // Invariants
 //   1. The descriptor of the newest snapshot is complete before its sequence number is, and is not overwritten while it is the
 //      newest.
-//   2. A slot whose snapshot is s was stored before s ceased to be the newest, or its owner will notice and retry; so a writer that
+//   2. A slot whose snapshot is s was stored before s ceased to be the newest, or its owner will notice and retry; so a writer
+//   that
 //      scans the slots after it announced a newer snapshot sees every reader of s. (All these accesses are sequentially
 //      consistent.)
 //   3. A slot belongs to whoever changed its owner word from another state; the word names the process slot of the owner, so that
@@ -51,8 +52,8 @@ class SnapshotBoard {
   // Unpins and leaves the slot idle, or gives it up for good.
   void ReleaseSlot(const SlotHold& hold);
   void DropSlot(SlotHold* hold);
-  // Pins the newest snapshot in the slot. *sequence (0: none) tells which one *snapshot is; both are left as they are, and the answer
-  // is false, if that is still the newest.
+  // Pins the newest snapshot in the slot. *sequence (0: none) tells which one *snapshot is; both are left as they are, and the
+  // answer is false, if that is still the newest.
   bool Enter(uint32_t slot, uint64_t* sequence, Snapshot* snapshot);
   // Unpins.
   void Leave(uint32_t slot) { memory_.reader(slot).snapshot.store(0, std::memory_order_release); }
@@ -66,7 +67,8 @@ class SnapshotBoard {
   const SharedMemory& memory() const { return memory_; }
   // No slot at or beyond this one was ever taken.
   uint32_t used_slots() const;
-  // Appends the snapshots of all readers, in no order, with repeats. Whether some belong to other processes and are not the newest.
+  // Appends the snapshots of all readers, in no order, with repeats. Whether some belong to other processes and are not the
+  // newest.
   bool AppendPinned(std::vector<TxnId>* pinned) const;
 
   static constexpr size_t kLabelSize = sizeof(ReaderSlot::label);

@@ -156,8 +156,9 @@ absl::Status Database::BecomeWriter(uint32_t timeout_ms) {
   JOHNNY_RETURN_IF_ERROR(writer.Acquire(timeout_ms, &fresh));
   absl::Status status;
   if (writes_refused()) {
-    status = MakeStatus(Code::kWritesRefused,
-                        "an earlier sync or commit failed with an unknown outcome; close the database in all processes and reopen it");
+    status =
+        MakeStatus(Code::kWritesRefused,
+                   "an earlier sync or commit failed with an unknown outcome; close the database in all processes and reopen it");
   } else if (fresh) {
     uint64_t word = state().commit.load(std::memory_order_seq_cst);
     bool died = (word & SharedState::kPublishing) != 0;

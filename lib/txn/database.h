@@ -6,11 +6,12 @@
 // Master pages: one slot holds the newest master known to be durable; the next one is always written to the other slot.
 //
 // Group commit: a durable commit is *sealed* (its pages written, but no master page) when it gives the writer lock on. The next
-// transaction builds on it (`tip`). Whoever of the waiting committers finds nobody publishing publishes the newest sealed commit, and
-// all before it with it.
+// transaction builds on it (`tip`). Whoever of the waiting committers finds nobody publishing publishes the newest sealed commit,
+// and all before it with it.
 //
 // Invariants
-//   1. newest announced snapshot >= durable_txn; both are pinned, as are sealed commits, the snapshots in reader slots and named ones.
+//   1. newest announced snapshot >= durable_txn; both are pinned, as are sealed commits, the snapshots in reader slots and named
+//   ones.
 //   2. last_id <= id_ceiling of the newest durable master, so an id is never used twice whatever crashes.
 //   3. Once writes_refused is set nothing is written any more: a failed sync is never retried.
 //   4. SharedState::kPublishing is set from before a master page is written until its snapshot is announced.
@@ -105,8 +106,9 @@ struct Database {
   Mutex publish;
   format::MasterPage newest_master;
   int newest_slot = 0;
-  TxnId id_ceiling = 0;        // of a durable master
-  // A committer that waits for others to publish its sealed commit. Woken once it is published, or when it has to see to that itself.
+  TxnId id_ceiling = 0;  // of a durable master
+  // A committer that waits for others to publish its sealed commit. Woken once it is published, or when it has to see to that
+  // itself.
   struct Committing {
     std::binary_semaphore woken{0};
     std::atomic<bool> published{false};
@@ -119,25 +121,25 @@ struct Database {
     bool grew;  // the file, for SeededBug::kNoSyncAfterGrowth
   };
   std::deque<Sealed> sealed;  // oldest first
-  // A sync is running without `publish`, so that others need not wait for it. It may take the report of a failed write away from any
-  // other, so nothing that syncs may begin before it has ended.
+  // A sync is running without `publish`, so that others need not wait for it. It may take the report of a failed write away from
+  // any other, so nothing that syncs may begin before it has ended.
   bool syncing = false;
   std::condition_variable published;  // a sync ended, or sealed commits were published
-  size_t gathering = 0;  // who is about to publish waits for so many to be sealed; 0: nobody does
+  size_t gathering = 0;               // who is about to publish waits for so many to be sealed; 0: nobody does
   std::condition_variable gathered;
   std::chrono::nanoseconds publish_time{0};  // of sealed commits, lately
   std::chrono::steady_clock::time_point published_at;
   std::vector<std::thread::id> last_group;  // whose commits were published together the last time
   std::atomic<uint64_t> group_size{1};      // how many these are
-  TxnId unknown_outcome_to = 0;       // after a failure: sealed commits up to this one may be durable
-  std::string failure;                // its words
+  TxnId unknown_outcome_to = 0;             // after a failure: sealed commits up to this one may be durable
+  std::string failure;                      // its words
 
   // ---- Readable by anyone ----
   std::atomic<bool> refused_here{false};  // this process saw a sync fail
   std::atomic<uint64_t> known_pages{0};   // the file has had at least so many
   std::atomic<bool> has_surplus{false};   // ShrinkFile() may find something to cut
   std::atomic<uint64_t> lazy_bytes{0};    // written by lazy commits since the last sync
-  bool opened_clean = false;
+  std::atomic<bool> opened_clean{false};
   std::atomic<TxnId> discarded_txn{0};
 
   // ---- Table handles ----
@@ -173,13 +175,14 @@ struct Database {
   absl::Status SyncCommits();
   // Waits until sealed commit `id` is published, or publishes it and all others.
   absl::Status AwaitPublished(TxnId id, Committing* committer);
-  // Waits until transaction `id`, which has committed, is durable.
+  // Waits until transaction `id`, which has committed, is durable. Read-only environments cannot do anything for it:
+  // kReadOnlyEnv.
   absl::Status WaitDurable(TxnId id);
   // After a lazy commit of `bytes`. `now`: it asked for it.
   void SyncInBackground(uint64_t bytes, bool now);
   // Of the newest snapshot, without the writer lock: for processes that only read. The snapshot must be pinned meanwhile.
   absl::StatusOr<std::unique_ptr<space::FreeSpace>> LoadSpaceOf(const readers::Snapshot& snapshot,
-                                                               std::vector<TxnId>* pinned = nullptr);
+                                                                std::vector<TxnId>* pinned = nullptr);
   // All snapshots whose pages must stay, ascending. The first is for the holder of the writer lock, the second for anybody.
   std::vector<TxnId> Pinned() { return PinnedBeside(named); }
   std::vector<TxnId> PinnedBeside(const NamedPins& names);
@@ -188,8 +191,9 @@ struct Database {
 
   // The system's id of the process with this slot, as its own pid namespace has it.
   uint64_t ProcessIdOf(uint32_t process) const {
-    return lock_file == nullptr ? system->ProcessId()
-                                : board.memory().process(process % readers::kMaxProcesses).process.load(std::memory_order_relaxed);
+    return lock_file == nullptr
+               ? system->ProcessId()
+               : board.memory().process(process % readers::kMaxProcesses).process.load(std::memory_order_relaxed);
   }
 
   // ---- For the holder of the writer lock ----
@@ -204,19 +208,20 @@ struct Database {
   void NoteFreeSpace();
   // Asks readers past their limits to give their snapshots up.
   void AskSlowReaders();
-  // Cuts off the end of the file, once the smaller master is durable and no reader has an older snapshot. (It would not look there;
-  // but a damaged reference must be met as damage, not as SIGBUS.)
+  // Cuts off the end of the file, once the smaller master is durable and no reader has an older snapshot. (It would not look
+  // there; but a damaged reference must be met as damage, not as SIGBUS.)
   void ShrinkFile();
   // The same for who does not hold the lock, when there is something to cut and nobody is writing.
   void ShrinkIfIdle();
 
   // ---- For the holder of `publish` (database_publish.cc) ----
-  void Await() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);         // something to change; `publish` is released meanwhile
-  void AwaitSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);     // before anything that syncs
-  void AwaitSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);   // until nothing is sealed: before anything else is published
+  void Await() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);        // something to change; `publish` is released meanwhile
+  void AwaitSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);    // before anything that syncs
+  void AwaitSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);  // until nothing is sealed: before anything else is published
   void EndSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void Gather() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void PublishSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  void DropSealed(TxnId up_to, bool were_published) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status RefuseWrites(absl::Status failed_sync) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // Marks the begin of publishing, and returns the master slot to write.
@@ -231,8 +236,10 @@ struct Database {
   absl::Status RefuseAfterWrite(absl::Status failed_write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncUnlocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);  // `publish` is released meanwhile
   void Reach(const char* yield_point) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
-  absl::Status WriteSealed(format::MasterPage* master, bool two_phase, bool grew, int* slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  absl::Status WriteSealed(format::MasterPage* master, bool two_phase, bool grew, int* slot)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncFile();
+  absl::Status CheckNothingFailed() const;
   absl::Status WriteMaster(const format::MasterPage& master, int slot);
   TxnId IdWindow() const;
 };

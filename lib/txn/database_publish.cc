@@ -15,8 +15,9 @@ using readers::SharedState;
 constexpr int kSyncTries = 4;  // before a sync that others keep overtaking asks for the writer lock
 
 absl::Status Refused() {
-  return MakeStatus(Code::kWritesRefused,
-                    "an earlier sync or commit failed with an unknown outcome; close the database in all processes and reopen it");
+  return MakeStatus(
+      Code::kWritesRefused,
+      "an earlier sync or commit failed with an unknown outcome; close the database in all processes and reopen it");
 }
 
 }  // namespace
@@ -29,7 +30,15 @@ absl::Status Database::SyncFile() {
   if (!status.ok() && IsSeeded(SeededBug::kRetriedSync)) {
     status = file->SyncData();
   }
-  return status;
+  return status.ok() ? CheckNothingFailed() : status;
+}
+
+// After a sync that succeeded. If another process saw one fail meanwhile, the two may have written the same pages back, and only
+// that one was told.
+absl::Status Database::CheckNothingFailed() const {
+  return !writes_refused()
+             ? absl::OkStatus()
+             : MakeStatus(Code::kIoError, "a sync failed in another process at the same time; what it lost is not known");
 }
 
 absl::Status Database::SyncOrRefuse() {
@@ -39,8 +48,8 @@ absl::Status Database::SyncOrRefuse() {
 
 absl::Status Database::RefuseWrites(absl::Status failed_sync) {
   failed_sync = RefuseAfterWrite(std::move(failed_sync));
-  // Others, now or when the lock file has been built anew, would see in the page cache what the disk never got. The mark tells them
-  // where to stop; that it may not reach the disk does not matter, for after a restart the disk is the truth.
+  // Others, now or when the lock file has been built anew, would see in the page cache what the disk never got. The mark tells
+  // them where to stop; that it may not reach the disk does not matter, for after a restart the disk is the truth.
   uint64_t word = state().commit.load(std::memory_order_seq_cst);
   bool newest_is_durable = (word & SharedState::kDurable) != 0;
   uint64_t slot = state().newest_slot.load(std::memory_order_relaxed) & 1;
@@ -101,16 +110,19 @@ absl::Status Database::SyncCommits() {
     publish.Unlock();
     system->YieldPoint("bulk sync");
     absl::Status status = file->SyncData();
+    if (status.ok()) {
+      status = CheckNothingFailed();
+    }
     publish.Lock();
     EndSync();
     if (!status.ok()) {
       return RefuseWrites(std::move(status));
     }
-    // Not if somebody has begun to overwrite the master page meanwhile: then what was synced may be gone.
+    // Not if somebody has begun to overwrite the master page meanwhile: then what was synced may be gone. `durable_txn` is left
+    // to the writer, who may have gone on by now: set here, it might go back.
     word &= ~SharedState::kPublishing;
     if (state().commit.compare_exchange_strong(word, word | SharedState::kDurable, std::memory_order_seq_cst)) {
       lazy_bytes.store(0, std::memory_order_relaxed);
-      state().durable_txn.store(SharedState::IdOf(word), std::memory_order_seq_cst);
       return absl::OkStatus();
     }
   }
@@ -120,6 +132,10 @@ absl::Status Database::WaitDurable(TxnId id) {
   while (durable_txn() < id) {
     if (board.newest() < id) {
       return MakeStatus(Code::kInvalidArgument, "no transaction with this id has committed");
+    }
+    if (options.read_only) {
+      return MakeStatus(Code::kReadOnlyEnv,
+                        "the transaction is not durable yet, and an environment opened read-only cannot make it so");
     }
     JOHNNY_RETURN_IF_ERROR(Sync());
   }
@@ -221,7 +237,11 @@ absl::Status Database::AwaitPublished(TxnId id, Committing* committer) {
       if (newest_master.txn >= id) {
         return absl::OkStatus();
       }
-      if (writes_refused()) {
+      if (!syncing && writes_refused()) {
+        if (failure.empty()) {
+          failure = "a sync failed elsewhere; the transaction was not committed";
+        }
+        DropSealed(UINT64_MAX, /*were_published=*/false);
         return id <= unknown_outcome_to ? MakeStatus(Code::kOutcomeUnknown, failure) : MakeStatus(Code::kIoError, failure);
       }
     }
@@ -277,9 +297,9 @@ absl::Status Database::WriteSealed(format::MasterPage* master, bool two_phase, b
   return absl::OkStatus();
 }
 
-// When other threads commit, too, their commits can share the syncs: those of who is writing now, and of who was published just before
-// and may be about to come again. That is worth waiting for, but not for longer than half of what the syncs take. A thread that is
-// alone with its commits does not wait.
+// When other threads commit, too, their commits can share the syncs: those of who is writing now, and of who was published just
+// before and may be about to come again. That is worth waiting for, but not for longer than half of what the syncs take. A thread
+// that is alone with its commits does not wait.
 void Database::Gather() {
   auto now = std::chrono::steady_clock::now();
   std::vector<std::thread::id> threads;
@@ -299,8 +319,8 @@ void Database::Gather() {
   gathering = 0;
 }
 
-// Publishes the newest sealed commit, and with it those before it. `publish` is released during the syncs, so that more can be sealed
-// meanwhile.
+// Publishes the newest sealed commit, and with it those before it. `publish` is released during the syncs, so that more can be
+// sealed meanwhile.
 void Database::PublishSealed() {
   syncing = true;
   Gather();
@@ -318,16 +338,20 @@ void Database::PublishSealed() {
     failure = std::string(status.message());
   }
   last_group.clear();
-  while (!sealed.empty() && (sealed.front().master.txn <= master.txn || !status.ok())) {
+  DropSealed(status.ok() ? master.txn : UINT64_MAX, status.ok());
+  group_size.store(last_group.size(), std::memory_order_relaxed);
+  EndSync();
+}
+
+void Database::DropSealed(TxnId up_to, bool were_published) {
+  while (!sealed.empty() && sealed.front().master.txn <= up_to) {
     Committing* committer = sealed.front().committer;
     last_group.push_back(sealed.front().thread);
     sealed.pop_front();
     writer.Unkeep();
-    committer->published.store(status.ok(), std::memory_order_release);
-    committer->woken.release();
+    committer->published.store(were_published, std::memory_order_release);
+    committer->woken.release();  // from here on it may be gone
   }
-  group_size.store(last_group.size(), std::memory_order_relaxed);
-  EndSync();
 }
 
 // Lets those who wait for the end of a sync go on, and one of those whose commits are sealed publish.

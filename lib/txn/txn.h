@@ -136,7 +136,8 @@ class Txn {
   bool on_named_ = false;
   TxnId id_ = 0;
   readers::Snapshot snapshot_;
-  uint64_t sequence_ = 0;  // of snapshot_ on the board, if the tables' states are those of a read transaction on it; 0: they are not
+  uint64_t sequence_ =
+      0;  // of snapshot_ on the board, if the tables' states are those of a read transaction on it; 0: they are not
   pager::View view_;
   TableState main_;
   TableState catalog_;

@@ -11,7 +11,14 @@ namespace johnny::txn {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr int kSpins = 20;
+namespace {
+
+constexpr int kSpins = 20;  // of who waits within the process, before it sleeps
+// Together longer than a waiter's longest pause between two tries (os/posix_lock.cc).
+constexpr int kYieldTries = 100;
+constexpr std::chrono::microseconds kYieldPause{50};
+
+}  // namespace
 
 absl::Status WriterLock::Acquire(uint32_t timeout_ms, bool* fresh) {
   *fresh = false;
@@ -37,11 +44,18 @@ absl::Status WriterLock::Acquire(uint32_t timeout_ms, bool* fresh) {
   held_ = true;
   absl::Status status;
   if (file_ != nullptr) {
-    if (file_locked_ && MustYield()) {
-      unkept_.wait(lock, [this] { return kept_ == 0; });
-      UnlockFile();
+    if (MustYield()) {
+      auto unkept = [this] { return kept_ == 0; };
+      if (timeout_ms == os::kWaitForEver) {
+        unkept_.wait(lock, unkept);
+      } else if (!unkept_.wait_until(lock, deadline, unkept)) {
+        status = MakeStatus(Code::kBusy, "another process waits to run a write transaction");
+      }
+      if (status.ok()) {
+        Yield(&lock);
+      }
     }
-    if (!file_locked_) {
+    if (status.ok() && !file_locked_) {
       uint32_t left = timeout_ms;
       if (timeout_ms != 0 && timeout_ms != os::kWaitForEver) {
         auto rest = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now()).count();
@@ -63,7 +77,8 @@ absl::Status WriterLock::Acquire(uint32_t timeout_ms, bool* fresh) {
 absl::Status WriterLock::LockFile(std::unique_lock<std::mutex>* lock, uint32_t timeout_ms, bool* fresh) {
   lock->unlock();
   absl::Status status = file_->Lock(readers::kWriterLock, os::File::LockKind::kExclusive);
-  if (CodeOf(status) == Code::kBusy && timeout_ms != 0) {
+  bool others_had_it = CodeOf(status) == Code::kBusy;
+  if (others_had_it && timeout_ms != 0) {
     state_->waiting_writers.fetch_add(1, std::memory_order_relaxed);
     status = file_->Lock(readers::kWriterLock, os::File::LockKind::kExclusive, timeout_ms);
     state_->waiting_writers.fetch_sub(1, std::memory_order_relaxed);
@@ -71,12 +86,32 @@ absl::Status WriterLock::LockFile(std::unique_lock<std::mutex>* lock, uint32_t t
   lock->lock();
   if (status.ok()) {
     file_locked_ = true;
-    turns_ = 0;
+    turns_ = others_had_it ? 0 : turns_;
     *fresh = true;
   } else if (CodeOf(status) == Code::kBusy) {
     status = MakeStatus(Code::kBusy, "another process is running a write transaction");
   }
   return status;
+}
+
+// Lets another process have the file's lock. Such a lock goes to whoever asks first, which would be this process again, so it
+// does not ask before another one has it. If none takes it, the count may be what a dead process has left: the next try is later.
+void WriterLock::Yield(std::unique_lock<std::mutex>* lock) {
+  if (file_locked_) {
+    UnlockFile();
+  }
+  lock->unlock();
+  bool taken = false;
+  for (int i = 0; i < kYieldTries && !taken; ++i) {
+    auto locked = file_->IsLockedByOthers(readers::kWriterLock);
+    taken = !locked.ok() || *locked || state_->waiting_writers.load(std::memory_order_relaxed) == 0;
+    if (!taken) {
+      std::this_thread::sleep_for(kYieldPause);
+    }
+  }
+  lock->lock();
+  turns_ = 0;
+  turns_until_yield_ = taken ? kTurns : std::min(2 * turns_until_yield_, kMostTurns);
 }
 
 void WriterLock::UnlockFile() {
@@ -118,6 +153,11 @@ void WriterLock::Unkeep() {
       UnlockFile();
     }
   }
+}
+
+bool WriterLock::IsAwaited() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return !waiters_.empty();
 }
 
 bool WriterLock::IsHeld() {

@@ -27,7 +27,7 @@ struct NamedCheck {
   const txn::Database* db = nullptr;
   const space::FreeSpace* space = nullptr;  // of the newest snapshot; null: not known
   std::vector<TxnId> pinned;                // ascending
-  pager::View view;  // of the newest snapshot
+  pager::View view;                         // of the newest snapshot
   OwnerMap* owners = nullptr;
   // Part of the newest snapshot could not be read, or the free space is not known: a page may have no owner.
   bool owners_incomplete = false;

@@ -122,8 +122,9 @@ class Verifier : public Visitor {
         return !is_newest || Report(page, nullptr, absl::StrCat("master page ", slot, ": is not as its snapshot is in use"));
       }
     }
-    return Report(0, nullptr, absl::StrCat("no master page holds transaction ", snapshot_.txn, " or a newer one",
-                                           why.ok() ? "" : "; ", std::string(why.message())));
+    return Report(0, nullptr,
+                  absl::StrCat("no master page holds transaction ", snapshot_.txn, " or a newer one", why.ok() ? "" : "; ",
+                               std::string(why.message())));
   }
 
   bool SameMaster(const format::MasterPage& master) const {

@@ -39,8 +39,8 @@ struct Result {
   bool stopped = false;
 };
 
-// `space`: what the holder of the writer lock goes by; null: load it from the snapshot's free log. An error only when the check could
-// not be made (I/O, memory); damage is a finding.
+// `space`: what the holder of the writer lock goes by; null: load it from the snapshot's free log. An error only when the check
+// could not be made (I/O, memory); damage is a finding.
 absl::StatusOr<Result> Verify(txn::Database* db, const readers::Snapshot& snapshot, space::FreeSpace* space,
                               const Callbacks& callbacks);
 

@@ -69,6 +69,7 @@ std::unique_ptr<SimProcess> SimSystem::NewProcess() { return std::make_unique<Si
 
 absl::Status SimSystem::Enter(SimProcess* process, const SimLife& life, Call call, const std::string& path) {
   if (life.dead) {
+    RunDeathHook(process);
     return MakeStatus(Code::kIoError, absl::StrCat(path, ": the process is dead"));
   }
   ++calls_;
@@ -84,6 +85,7 @@ absl::Status SimSystem::Enter(SimProcess* process, const SimLife& life, Call cal
   ++faults_fired_;
   if (fault_->kills) {
     Kill(process);
+    RunDeathHook(process);
     return MakeStatus(Code::kIoError, absl::StrCat(path, ": the process dies"));
   }
   return MakeStatus(fault_->code, absl::StrCat(path, ": injected failure of ", NameOf(call), " number ", index));
@@ -92,6 +94,14 @@ absl::Status SimSystem::Enter(SimProcess* process, const SimLife& life, Call cal
 void SimSystem::Kill(SimProcess* process) {
   process->life_->dead = true;  // whereby its locks are gone, see SimFile::IsExcluded()
   lock_released_.notify_all();
+}
+
+void SimSystem::RunDeathHook(SimProcess* process) {
+  if (process->death_hook_) {
+    mutex_.unlock();
+    process->death_hook_();
+    mutex_.lock();
+  }
 }
 
 void SimSystem::Record(Event event) {

@@ -151,6 +151,10 @@ class SimProcess : public os::System {
   void Revive();
   bool dead() const;
   void set_user_id(uint32_t user) { user_ = user; }
+  // Called by each thread whose call finds the process dead, the one that it died in included, while no mutex is held. A thread
+  // that stays in there does nothing more, as it should: otherwise it goes on with an error, and may still write to shared
+  // memory.
+  void set_death_hook(std::function<void()> hook) { death_hook_ = std::move(hook); }
   // For the yield points of this process, instead of the system's hook.
   void set_yield_hook(std::function<void(SimProcess*, const char*)> hook) { yield_hook_ = std::move(hook); }
 
@@ -164,6 +168,7 @@ class SimProcess : public os::System {
   std::atomic<uint32_t> user_{1000};
   std::shared_ptr<SimLife> life_ = std::make_shared<SimLife>();  // guarded by the system's mutex
   std::function<void(SimProcess*, const char*)> yield_hook_;
+  std::function<void()> death_hook_;
 };
 
 class SimSystem : public os::System {
@@ -234,6 +239,7 @@ class SimSystem : public os::System {
   // Counts a call and decides whether it fails. `life` is that of the process when it opened the file.
   absl::Status Enter(SimProcess* process, const SimLife& life, Call call, const std::string& path);
   void Kill(SimProcess* process);
+  void RunDeathHook(SimProcess* process);  // releases the mutex meanwhile
   void Record(Event event);
   void RecordName(Event::Kind kind, const SimInode& inode, const std::string& name);
   void RecordData(const SimInode& inode, Event event);

@@ -7,6 +7,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "api/internal.h"
+
 namespace johnny::test {
 
 Result::Result(int code) : code_(code) {
@@ -74,6 +76,10 @@ Env::~Env() {
 }
 
 Result Env::Open(const std::string& path, const johnny_options& options) { return johnny_open(path.c_str(), &options, &env_); }
+
+Result Env::Open(os::System* system, const std::string& path, const johnny_options& options) {
+  return api::OpenWithSystem(system, path.c_str(), &options, &env_);
+}
 
 Result Env::Close() {
   Result result = johnny_close(env_);

@@ -20,6 +20,10 @@
 #define EXPECT_OK(call) EXPECT_EQ(call, JOHNNY_OK)
 #define ASSERT_OK(call) ASSERT_EQ(call, JOHNNY_OK)
 
+namespace johnny::os {
+class System;
+}
+
 namespace johnny::test {
 
 // What a function of the C API returned.
@@ -78,6 +82,8 @@ class Env {
   Env& operator=(const Env&) = delete;
 
   Result Open(const std::string& path, const johnny_options& options = TestOptions());
+  // The same on another system than POSIX.
+  Result Open(os::System* system, const std::string& path, const johnny_options& options);
   Result Close();
   Result Sync() { return johnny_sync(env_); }
   johnny_env_info Info() const;
