@@ -55,6 +55,9 @@ absl::Status LockFile::LockEntrance() {
   JOHNNY_RETURN_IF_ERROR(file_->Lock(kOpenLock, LockKind::kExclusive, os::kWaitForEver));
   JOHNNY_ASSIGN_OR_RETURN(os::FileIdentity own, file_->Identity());
   auto named = system_->IdentityOf(path_);
+  if (!named.ok() && CodeOf(named.status()) != Code::kNoSuchFile) {
+    return named.status();
+  }
   if (!named.ok() || !named->SameFile(own)) {
     file_->Unlock(kOpenLock);
     file_.reset();  // tells the caller to try again

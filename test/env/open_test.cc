@@ -129,8 +129,9 @@ TEST(OpenTest, UnknownCompatibleFeaturesArePassedOn) {
   EXPECT_EQ(file.Master(file.db().newest_slot)->compatible_features, 0x40u);
 }
 
-TEST(OpenTest, OneWriterOrManyReaders) {
+TEST(OpenTest, OneWriterOrManyReadersWithoutALockFile) {
   DatabaseFile file;
+  file.options().use_lock_file = false;
   file.MustOpen();
   auto open = [&](bool read_only) {
     OpenOptions options = file.options();
