@@ -316,6 +316,32 @@ void Takeover(Script* script) {
   script->CheckNow();
 }
 
+// A process dies inside a commit or sync, one that was there all along becomes the writer, and so on; then the power fails.
+void LiveTakeover(Script* script) {
+  constexpr const char* kPoints[] = {"commit: sealed", "sync", "commit: data written",    "master", "commit: master published",
+                                     "bulk sync",      "sync", "commit: master published"};
+  script->StartProcess(JOHNNY_CREATE);
+  Fill(script, 40, 200);
+  for (int i = 0; i < 5; ++i) {
+    script->StartProcess();
+    uint64_t nth = script->Below(4);
+    script->RunAndKill(kPoints[script->Below(std::size(kPoints))], nth, [script] {
+      for (int k = 0; k < 6; ++k) {
+        script->Begin();
+        ChangeSome(script, 1 + script->Below(6), 60, 200);
+        script->Commit(script->Below(2) == 0 ? uint32_t{JOHNNY_DURABILITY_DEFAULT}
+                                             : JOHNNY_TWO_PHASE + static_cast<uint32_t>(script->Below(3)));
+        if (script->Below(3) == 0) {
+          script->Sync();
+        }
+      }
+    });
+    script->TakeOver();
+    CommitSome(script, static_cast<int>(script->Below(3)), 60, 200);
+  }
+  script->CheckNow();
+}
+
 void FailedSync(Script* script) {
   script->Open(JOHNNY_CREATE);
   Fill(script, 40, 200);
@@ -346,12 +372,12 @@ const std::vector<Scenario>& Scenarios() {
       {"single_sync", 0.09, JOHNNY_SINGLE_SYNC, Commits},
       {"lazy", 0.09, JOHNNY_LAZY, Lazy},
       {"lazy_commits_during_sync", 0.05, JOHNNY_LAZY, CommitsDuringSync},
-      {"mixed_durability", 0.09, JOHNNY_TWO_PHASE, MixedDurability},
+      {"mixed_durability", 0.07, JOHNNY_TWO_PHASE, MixedDurability},
       {"mixed_durability_lazy", 0.04, JOHNNY_LAZY, MixedDurability},
       {"growth", 0.05, JOHNNY_TWO_PHASE, Growth},
       {"growth_single_sync", 0.05, JOHNNY_SINGLE_SYNC, Growth},
-      {"reuse", 0.07, JOHNNY_TWO_PHASE, Reuse},
-      {"reuse_single_sync", 0.07, JOHNNY_SINGLE_SYNC, Reuse},
+      {"reuse", 0.06, JOHNNY_TWO_PHASE, Reuse},
+      {"reuse_single_sync", 0.06, JOHNNY_SINGLE_SYNC, Reuse},
       {"reuse_lazy", 0.05, JOHNNY_LAZY, Reuse},
       {"large_values", 0.04, JOHNNY_TWO_PHASE, LargeValues},
       {"large_values_lazy", 0.03, JOHNNY_LAZY, LargeValues},
@@ -365,6 +391,8 @@ const std::vector<Scenario>& Scenarios() {
       {"reopening_lazy", 0.03, JOHNNY_LAZY, Reopening},
       {"takeover", 0.02, JOHNNY_TWO_PHASE, Takeover},
       {"takeover_lazy", 0.01, JOHNNY_LAZY, Takeover},
+      {"live_takeover", 0.03, JOHNNY_TWO_PHASE, LiveTakeover},
+      {"live_takeover_lazy", 0.03, JOHNNY_LAZY, LiveTakeover},
       {"failed_sync_named", 0.02, JOHNNY_LAZY, NamedFailedSync},
       {"failed_sync", 0.02, JOHNNY_TWO_PHASE, FailedSync},
       {"failed_sync_single", 0.02, JOHNNY_SINGLE_SYNC, FailedSync},

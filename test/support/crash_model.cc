@@ -205,6 +205,14 @@ void Expectation::Apply(MarkKind mark, int64_t value) {
       allowed_ = {commit};
       last_acknowledged_ = commit;
       break;
+    case MarkKind::kTakenOver:
+      if (commit > last_acknowledged_) {
+        allowed_ = {commit};  // what was in flight counts only once it is durable
+      } else {
+        std::erase_if(allowed_, [commit](int other) { return other > commit; });
+      }
+      last_acknowledged_ = commit;
+      break;
     case MarkKind::kCommitBegan:
       allowed_.push_back(commit);
       break;

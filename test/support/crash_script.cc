@@ -27,7 +27,20 @@ Script::Script(std::string name, uint64_t seed, const johnny_options& options)
 
 Script::~Script() {
   system_.Kill();
+  BuryProcesses();
   DropHandles();
+}
+
+void Script::BuryProcesses() {
+  if (processes_.empty()) {
+    return;
+  }
+  env_ = nullptr;  // which stops what goes on in the threads of the dead
+  johnny_abort(std::exchange(txn_, nullptr));
+  for (auto& process : processes_) {
+    process->Kill();
+  }
+  processes_.clear();
 }
 
 void Script::DropHandles() {
@@ -93,6 +106,15 @@ void Script::Open(uint32_t flags) {
   TakeStateOfOpened();
 }
 
+int Script::FindState(const Hash128& digest, std::string* problem) {
+  johnny_env_info info{};
+  info.struct_size = sizeof info;
+  if (johnny_env_get_info(env_, &info) == JOHNNY_OK) {
+    *problem = expectation_.Judge(history_, digest, info.last_txn_id);
+  }
+  return expectation_.Find(history_, digest);
+}
+
 // Finds out which of the possible states the database shows, and goes on from there.
 void Script::TakeStateOfOpened() {
   Hash128 digest;
@@ -106,12 +128,7 @@ void Script::TakeStateOfOpened() {
     johnny_close(std::exchange(env_, nullptr));
     return;
   }
-  johnny_env_info info{};
-  info.struct_size = sizeof info;
-  if (johnny_env_get_info(env_, &info) == JOHNNY_OK) {
-    problem = expectation_.Judge(history_, digest, info.last_txn_id);
-  }
-  int found = expectation_.Find(history_, digest);
+  int found = FindState(digest, &problem);
   if (found < 0 || !problem.empty()) {
     problems_.push_back(absl::StrCat("after opening in the same boot, ", problem));
     johnny_close(std::exchange(env_, nullptr));
@@ -143,6 +160,68 @@ void Script::Close() {
 void Script::Kill() {
   system_.Kill();
   DropHandles();
+}
+
+void Script::StartProcess(uint32_t flags) {
+  auto process = std::make_unique<VirtualProcess>(&system_);
+  bool first = processes_.empty();
+  if (first) {
+    Mark(MarkKind::kCreateBegan);
+  }
+  johnny_options options = options_;
+  options.flags = flags;
+  if (!Expect(process->Open(kPath, options).code(), "johnny_open in a further process")) {
+    return;
+  }
+  processes_.push_back(std::move(process));
+  if (first) {
+    env_ = processes_.front()->env().get();
+    TakeStateOfOpened();
+  }
+}
+
+void Script::RunAndKill(const std::string& yield_point, uint64_t nth, const std::function<void()>& work) {
+  if (processes_.size() < 2) {
+    return;
+  }
+  VirtualProcess* working = processes_[processes_.size() - 2].get();
+  working->AtYieldPoints([working, yield_point, nth, hits = uint64_t{0}](const std::string& where) mutable {
+    if (where == yield_point && hits++ == nth) {
+      working->Kill();
+    }
+  });
+  if (working->Run(work)) {
+    working->Kill();
+  }
+}
+
+void Script::TakeOver() {
+  if (processes_.size() < 2) {
+    return;
+  }
+  env_ = processes_.back()->env().get();
+  uint64_t largest = expectation_.largest_id();
+  Begin();
+  if (txn_ == nullptr) {
+    return;
+  }
+  if (johnny_txn_id(txn_) <= largest) {
+    problems_.push_back("who took over gave an id again");
+  }
+  Abort();
+  Hash128 digest;
+  std::string problem;
+  int found = -1;
+  if (Expect(DigestOf(env_, &digest, &problem), "reading after taking over")) {
+    found = FindState(digest, &problem);
+  }
+  if (found < 0 || !problem.empty()) {
+    problems_.push_back(absl::StrCat("after taking over, ", problem));
+    env_ = nullptr;
+    return;
+  }
+  Mark(MarkKind::kTakenOver, found);
+  contents_ = possible_[found];
 }
 
 void Script::Begin() {
@@ -386,8 +465,10 @@ std::string Script::RandomBytes(size_t size) {
 }
 
 Recording Script::Finish() {
-  Kill();
-  Recording recording;
+  if (processes_.empty()) {
+    Kill();
+  }
+  Recording recording;  // complete before threads of dead processes go on
   recording.name = name_;
   recording.seed = seed_;
   recording.options = options_;
@@ -395,6 +476,7 @@ Recording Script::Finish() {
   recording.events = system_.TakeEvents();
   recording.history = history_;
   recording.problems = problems_;
+  BuryProcesses();
   return recording;
 }
 

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "support/crash_disk.h"
 #include "support/crash_model.h"
 #include "support/sim_system.h"
+#include "support/virtual_process.h"
 
 namespace johnny::sim {
 
@@ -58,6 +60,14 @@ class Script {
   void Open(uint32_t flags = 0);
   void Close();
   void Kill();  // ends the process; Open() starts the next one
+  // ---- Several processes; instead of Open() and Kill() ----
+  // The first call opens the database in the process that works from now on; later ones in one that waits to take over.
+  void StartProcess(uint32_t flags = 0);
+  // Runs `work` in the process that works, and kills that at the nth time it reaches the yield point, or in the end.
+  void RunAndKill(const std::string& yield_point, uint64_t nth, const std::function<void()>& work);
+  // The process that waits works from now on, and finds out which of the possible states it is to build on.
+  void TakeOver();
+
   void Begin();
   void Put(const std::string& table, const std::string& key, const std::string& value);
   void Delete(const std::string& table, const std::string& key);
@@ -98,7 +108,9 @@ class Script {
   bool Changed(int code, std::string_view what);
   johnny_table* Table(const std::string& name, uint32_t flags);
   void TakeStateOfOpened();
+  int FindState(const Hash128& digest, std::string* problem);
   void DropHandles();
+  void BuryProcesses();
 
   std::string name_;
   uint64_t seed_;
@@ -122,6 +134,7 @@ class Script {
   Expectation expectation_{true};
   uint64_t largest_committed_id_ = 0;
   std::vector<std::string> problems_;
+  std::vector<std::unique_ptr<VirtualProcess>> processes_;  // all dead, but for one that works and one that waits
 };
 
 }  // namespace johnny::sim

@@ -42,6 +42,7 @@ namespace johnny::sim {
 enum class MarkKind {
   kIdHandedOut,    // [transaction id] of a write transaction that has begun
   kCreateBegan,    // a call that may create the database has begun
+  kTakenOver,      // [commit index] a living process became the writer after a dead one, and this state is what it builds on
   kOpened,         // [commit index or -1] a writable open showed this state (-1: the empty database)
   kCommitBegan,    // [commit index]
   kCommitDurable,  // [commit index] acknowledged, and promised to survive a power cut
