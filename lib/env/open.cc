@@ -170,6 +170,7 @@ absl::Status Close(Database* db) {
     return absl::OkStatus();
   }
   if (!last) {
+    db->lock_file->FinishEntering();  // a sync may take long, and others shall come and go meanwhile
     return db->Sync();
   }
   JOHNNY_RETURN_IF_ERROR(db->BecomeWriter(os::kWaitForEver));

@@ -48,6 +48,7 @@ class LockFile {
   bool first() const { return first_; }
   // Once the database is known. kLockFile if the others have another one open.
   absl::Status CheckDatabase(uint64_t database_id);
+  // Gives the open lock back.
   void FinishEntering();
   // Takes the open lock again; whether nobody else is there now. LockFile then only waits to be destroyed.
   absl::StatusOr<bool> BeginLeaving();
