@@ -140,13 +140,13 @@ typedef struct johnny_options {
   uint32_t durability;       /* enum johnny_durability; default JOHNNY_TWO_PHASE */
   uint64_t memory_budget;    /* bytes of changed pages a write transaction keeps in memory before it writes some to the file
                                 early; default 256 MiB, at least 64 pages */
-  uint32_t max_readers;      /* concurrent read transactions; default 4096 */
+  uint32_t max_readers;      /* concurrent read transactions of all processes, as the first to open it says; default 4096 */
   uint32_t slack_percent;    /* free pages kept, relative to used ones, before scattered free pages are used up; default 30 */
   uint64_t address_space;    /* bytes of address space to reserve, and so the most the file can grow to while open; default
                                 1 TiB, or what the system allows */
   uint64_t size_limit;       /* the file never grows past this many bytes; 0 (default) means no limit */
   uint32_t sync_interval_ms; /* lazy commits are made durable in the background about so often, in milliseconds, by a thread that
-                                begins with the first of them; default 1000; 0: only by johnny_sync and johnny_close */
+                                begins with the first of them; default 1000; 0: not by time */
   uint32_t reader_limit_ms;  /* a reader older than this may lose its snapshot when the writer runs short of free pages; 0
                                 (default):  never */
   uint64_t reader_limit_bytes; /* the same for one that alone holds back more than so many bytes; 0 (default): never */
@@ -161,14 +161,17 @@ typedef struct johnny_options {
 JOHNNY_API void johnny_options_init(johnny_options* options);
 
 /* Opens the database file `path`. `options` may be NULL (defaults: the file must exist).
- * The same file may not be open twice, be it in this process or another: JOHNNY_BUSY (JOHNNY_READ_ONLY openings may share it).
- * Errors: NO_SUCH_FILE, EXISTS, BUSY, PERMISSION, NOT_A_DATABASE, VERSION_MISMATCH, CORRUPT, IO_ERROR, NO_MEMORY,
- * INVALID_ARGUMENT. */
+ * Any number of processes may have it open; they share the lock file beside it. A process that opens the same file again gets the
+ * same environment, with the options of the first opening, and must close it as often; BUSY if one of the openings is read-only
+ * and the other is not. After fork() the child must not use the parent's handles (FORKED; closing them does nothing) and may open
+ * anew. The first process to open a database after a crash recovers it. Errors: NO_SUCH_FILE, EXISTS, BUSY (open without a lock
+ * file elsewhere), PERMISSION, NOT_A_DATABASE, VERSION_MISMATCH, CORRUPT, IO_ERROR, NO_MEMORY, INVALID_ARGUMENT, LOCK_FILE,
+ * NETWORK, READERS_FULL (1024 processes), WRITES_REFUSED (a sync failed in a process that still has the database open). */
 JOHNNY_API int johnny_open(const char* path, const johnny_options* options, johnny_env** env);
 
-/* Syncs lazy commits, marks the file as cleanly closed and frees the environment with its table handles.
- * JOHNNY_IN_USE: transactions are open; nothing was closed. Any other error: closed, but the last lazy commits may not be
- * durable. NULL is allowed. */
+/* Syncs lazy commits and frees the environment with its table handles, when it has been closed as often as opened; the last
+ * process also marks the file as cleanly closed. JOHNNY_IN_USE: transactions are open; nothing was closed. Any other error:
+ * closed, but the last lazy commits may not be durable. NULL is allowed. */
 JOHNNY_API int johnny_close(johnny_env* env);
 
 /* Makes every commit so far durable. Errors: IO_ERROR (later writes are refused), WRITES_REFUSED, READ_ONLY_ENV. */
@@ -215,7 +218,8 @@ enum johnny_begin_flag {
 };
 
 /* Begins a transaction. A thread must not begin a write transaction while it holds another one: it would wait for itself.
- * Errors: BUSY, READERS_FULL, READ_ONLY_ENV, WRITES_REFUSED, NO_MEMORY, CORRUPT (free log), IO_ERROR. */
+ * Errors: BUSY, READERS_FULL, READ_ONLY_ENV, WRITES_REFUSED, NO_MEMORY, CORRUPT (free log), IO_ERROR, LOCK_FILE (its contents are
+ * impossible), FORKED. */
 JOHNNY_API int johnny_begin(johnny_env* env, uint32_t flags, johnny_txn** txn);
 
 /* The same, waiting at most `timeout_ms` for other write transactions, of this process or another. */
@@ -232,7 +236,8 @@ JOHNNY_API int johnny_commit(johnny_txn* txn);
 JOHNNY_API int johnny_commit_with(johnny_txn* txn, uint32_t durability);
 
 /* Waits until transaction `id` (johnny_txn_id before its commit), committed by any process, is durable; syncs if nobody else
- * does. JOHNNY_INVALID_ARGUMENT: no such transaction has committed. Else as johnny_sync. */
+ * does. JOHNNY_INVALID_ARGUMENT: no such transaction has committed. Else as johnny_sync; READ_ONLY_ENV only if it is not durable
+ * yet. */
 JOHNNY_API int johnny_wait_durable(johnny_env* env, uint64_t id);
 
 /* Ends the transaction and drops its changes. Never fails on a live transaction. NULL is allowed. */

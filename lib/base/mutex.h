@@ -30,6 +30,18 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex* mutex_;
 };
 
+// Gives up a held mutex for its scope. (For functions that require the mutex: to the analysis nothing changes.)
+class MutexUnlock {
+ public:
+  explicit MutexUnlock(Mutex* mutex) ABSL_NO_THREAD_SAFETY_ANALYSIS : mutex_(mutex) { mutex_->Unlock(); }
+  ~MutexUnlock() ABSL_NO_THREAD_SAFETY_ANALYSIS { mutex_->Lock(); }
+  MutexUnlock(const MutexUnlock&) = delete;
+  MutexUnlock& operator=(const MutexUnlock&) = delete;
+
+ private:
+  Mutex* mutex_;
+};
+
 }  // namespace johnny
 
 #endif  // JOHNNY_BASE_MUTEX_H_

@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "base/mutex.h"
 #include "format/master_page.h"
 #include "os/os.h"
@@ -129,10 +130,11 @@ struct Database {
   std::condition_variable gathered;
   std::chrono::nanoseconds publish_time{0};  // of sealed commits, lately
   std::chrono::steady_clock::time_point published_at;
-  std::vector<std::thread::id> last_group;  // whose commits were published together the last time
-  std::atomic<uint64_t> group_size{1};      // how many these are
-  TxnId unknown_outcome_to = 0;             // after a failure: sealed commits up to this one may be durable
-  std::string failure;                      // its words
+  static constexpr size_t kMostGathered = 64;
+  absl::InlinedVector<std::thread::id, kMostGathered> last_group;  // whose commits were published together the last time
+  std::atomic<uint64_t> group_size{1};                             // how many these are
+  TxnId unknown_outcome_to = 0;  // after a failure: sealed commits up to this one may be durable
+  std::string failure;           // its words
 
   // ---- Readable by anyone ----
   std::atomic<bool> refused_here{false};  // this process saw a sync fail
@@ -221,6 +223,7 @@ struct Database {
   void EndSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void Gather() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void PublishSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  TxnId TryPublishSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void DropSealed(TxnId up_to, bool were_published) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status RefuseWrites(absl::Status failed_sync) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);

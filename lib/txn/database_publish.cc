@@ -1,8 +1,10 @@
 // Publishing master pages and making commits durable.
 #include <algorithm>
 #include <array>
+#include <new>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/container/inlined_vector.h"
 #include "base/seeded_bug.h"
 #include "base/status.h"
 #include "txn/database.h"
@@ -98,22 +100,26 @@ absl::Status Database::SyncCommits() {
       return SyncLocked();  // holding everybody up; little is left to write
     }
     if (i == kSyncTries) {
-      publish.Unlock();
-      absl::Status became = BecomeWriter(os::kWaitForEver);
-      publish.Lock();
+      absl::Status became;
+      {
+        MutexUnlock released(&publish);
+        became = BecomeWriter(os::kWaitForEver);
+      }
       JOHNNY_RETURN_IF_ERROR(became);
       is_writer = true;
       --i;
       continue;
     }
     syncing = true;
-    publish.Unlock();
-    system->YieldPoint("bulk sync");
-    absl::Status status = file->SyncData();
-    if (status.ok()) {
-      status = CheckNothingFailed();
+    absl::Status status;
+    {
+      MutexUnlock released(&publish);
+      system->YieldPoint("bulk sync");
+      status = file->SyncData();
+      if (status.ok()) {
+        status = CheckNothingFailed();
+      }
     }
-    publish.Lock();
     EndSync();
     if (!status.ok()) {
       return RefuseWrites(std::move(status));
@@ -253,15 +259,16 @@ absl::Status Database::AwaitPublished(TxnId id, Committing* committer) {
 }
 
 void Database::Reach(const char* yield_point) {
-  publish.Unlock();
+  MutexUnlock released(&publish);
   system->YieldPoint(yield_point);
-  publish.Lock();
 }
 
 absl::Status Database::SyncUnlocked() {
-  publish.Unlock();
-  absl::Status status = SyncFile();
-  publish.Lock();
+  absl::Status status;
+  {
+    MutexUnlock released(&publish);
+    status = SyncFile();
+  }
   return status.ok() ? status : RefuseWrites(std::move(status));
 }
 
@@ -281,9 +288,11 @@ absl::Status Database::WriteSealed(format::MasterPage* master, bool two_phase, b
   master->flags = two_phase ? format::kMasterDurable : 0;
   master->durable_txn = two_phase ? master->txn : durable_txn();
   unknown_outcome_to = master->txn;  // if anything fails from here on
-  publish.Unlock();
-  absl::Status written = WriteMaster(*master, *slot);
-  publish.Lock();
+  absl::Status written;
+  {
+    MutexUnlock released(&publish);
+    written = WriteMaster(*master, *slot);
+  }
   if (!written.ok()) {
     return RefuseAfterWrite(std::move(written));
   }
@@ -302,9 +311,9 @@ absl::Status Database::WriteSealed(format::MasterPage* master, bool two_phase, b
 // that is alone with its commits does not wait.
 void Database::Gather() {
   auto now = std::chrono::steady_clock::now();
-  std::vector<std::thread::id> threads;
+  absl::InlinedVector<std::thread::id, 2 * kMostGathered> threads;
   if (now - published_at < publish_time) {
-    threads = last_group;
+    threads.assign(last_group.begin(), last_group.end());
   }
   for (const Sealed& commit : sealed) {
     threads.push_back(commit.thread);
@@ -323,6 +332,21 @@ void Database::Gather() {
 // sealed meanwhile.
 void Database::PublishSealed() {
   syncing = true;
+  TxnId published_id = 0;
+  try {
+    published_id = TryPublishSealed();
+  } catch (const std::bad_alloc&) {  // no reason to leave those waiting who wait for this
+    refused_here.store(true, std::memory_order_relaxed);
+    state().writes_refused.store(1, std::memory_order_relaxed);
+  }
+  last_group.clear();
+  DropSealed(published_id != 0 ? published_id : UINT64_MAX, published_id != 0);
+  group_size.store(last_group.size(), std::memory_order_relaxed);
+  EndSync();
+}
+
+// The newest commit that was published; 0: none, and writes are refused.
+TxnId Database::TryPublishSealed() {
   Gather();
   auto begin = std::chrono::steady_clock::now();
   format::MasterPage master = sealed.back().master;
@@ -330,23 +354,22 @@ void Database::PublishSealed() {
   bool grew = std::any_of(sealed.begin(), sealed.end(), [](const Sealed& commit) { return commit.grew; });
   int slot = 0;
   absl::Status status = WriteSealed(&master, two_phase, grew, &slot);
-  if (status.ok()) {
-    EndPublishing(master, slot, /*durable=*/true);
-    published_at = std::chrono::steady_clock::now();
-    publish_time = (7 * publish_time + (published_at - begin)) / 8;
-  } else {
+  if (!status.ok()) {
     failure = std::string(status.message());
+    return 0;
   }
-  last_group.clear();
-  DropSealed(status.ok() ? master.txn : UINT64_MAX, status.ok());
-  group_size.store(last_group.size(), std::memory_order_relaxed);
-  EndSync();
+  EndPublishing(master, slot, /*durable=*/true);
+  published_at = std::chrono::steady_clock::now();
+  publish_time = (7 * publish_time + (published_at - begin)) / 8;
+  return master.txn;
 }
 
 void Database::DropSealed(TxnId up_to, bool were_published) {
   while (!sealed.empty() && sealed.front().master.txn <= up_to) {
     Committing* committer = sealed.front().committer;
-    last_group.push_back(sealed.front().thread);
+    if (last_group.size() < kMostGathered) {
+      last_group.push_back(sealed.front().thread);
+    }
     sealed.pop_front();
     writer.Unkeep();
     committer->published.store(were_published, std::memory_order_release);
