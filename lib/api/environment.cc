@@ -125,6 +125,42 @@ int OpenWithSystem(os::System* system, const char* path, const johnny_options* g
 
 }  // namespace johnny::api
 
+// Free-space figures: the writer's own, when there is none; else those of the last commit.
+namespace johnny::api {
+namespace {
+
+absl::Status FillSpaceInfo(Database* db, johnny_env_info* info) {
+  absl::Status status;
+  if (!db->options.read_only && !db->writes_refused() && db->BecomeWriter(0).ok()) {
+    absl::Cleanup release = [db] { db->writer.Release(); };
+    status = db->LoadSpace();
+    if (status.ok()) {
+      db->space->ReleasePending();
+      db->NoteFreeSpace();
+      info->page_count = db->space->page_count();
+    }
+  } else if (db->options.read_only) {  // which the writer's figures need not fit
+    txn::Txn reader(db);
+    status = reader.BeginRead();
+    if (status.ok()) {
+      auto space = db->LoadSpaceOf(reader.snapshot());
+      status = space.status();
+      if (space.ok()) {
+        info->page_count = (*space)->page_count();
+        info->free_pages = (*space)->free_pages();
+        info->pending_pages = (*space)->pending_pages();
+        return status;
+      }
+    }
+  }
+  info->free_pages = db->state().free_pages.load(std::memory_order_relaxed);
+  info->pending_pages = db->state().pending_pages.load(std::memory_order_relaxed);
+  return status;
+}
+
+}  // namespace
+}  // namespace johnny::api
+
 extern "C" {
 
 void johnny_options_init(johnny_options* options) {
@@ -191,42 +227,6 @@ int johnny_reader_check(johnny_env* env, uint32_t* freed) {
     return static_cast<int>(JOHNNY_OK);
   });
 }
-
-// Free-space figures: the writer's own, when there is none; else those of the last commit.
-namespace johnny::api {
-namespace {
-
-absl::Status FillSpaceInfo(Database* db, johnny_env_info* info) {
-  absl::Status status;
-  if (!db->options.read_only && !db->writes_refused() && db->BecomeWriter(0).ok()) {
-    absl::Cleanup release = [db] { db->writer.Release(); };
-    status = db->LoadSpace();
-    if (status.ok()) {
-      db->space->ReleasePending();
-      db->NoteFreeSpace();
-      info->page_count = db->space->page_count();
-    }
-  } else if (db->options.read_only) {  // which the writer's figures need not fit
-    txn::Txn reader(db);
-    status = reader.BeginRead();
-    if (status.ok()) {
-      auto space = db->LoadSpaceOf(reader.snapshot());
-      status = space.status();
-      if (space.ok()) {
-        info->page_count = (*space)->page_count();
-        info->free_pages = (*space)->free_pages();
-        info->pending_pages = (*space)->pending_pages();
-        return status;
-      }
-    }
-  }
-  info->free_pages = db->state().free_pages.load(std::memory_order_relaxed);
-  info->pending_pages = db->state().pending_pages.load(std::memory_order_relaxed);
-  return status;
-}
-
-}  // namespace
-}  // namespace johnny::api
 
 int johnny_env_get_info(johnny_env* env, johnny_env_info* out) {
   return Guard([&] {

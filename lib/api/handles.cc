@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "os/descriptor.h"
 
 namespace johnny::api {
 namespace {
@@ -30,7 +31,11 @@ struct Registry {
 Registry* TheRegistry() {
   static Registry* const kRegistry = [] {
     static Registry* registry = new Registry;
-    ::pthread_atfork([] { registry->mutex.Lock(); }, [] { registry->mutex.Unlock(); }, [] { registry->mutex.Unlock(); });
+    // First: handlers that run before a fork do so in reverse order, and descriptors are opened and closed under this mutex.
+    os::RegisterForkHandlers();
+    // Held across a fork, so that the child gets it free and whole. (Nothing the analysis can follow.)
+    ::pthread_atfork([] { registry->mutex.native().lock(); }, [] { registry->mutex.native().unlock(); },
+                     [] { registry->mutex.native().unlock(); });
     return registry;
   }();
   return kRegistry;

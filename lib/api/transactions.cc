@@ -87,11 +87,12 @@ int johnny_begin_within(johnny_env* env, uint32_t flags, uint32_t timeout_ms, jo
     bool read = (flags & JOHNNY_READ) != 0;
     bool own = false;
     johnny_txn* txn = johnny::api::TakeHandle(env, read, &own);
+    absl::Cleanup give_back = [txn] { johnny::api::GiveHandleBack(txn); };
     absl::Status status = read ? txn->txn.BeginRead(own) : txn->txn.BeginWrite((flags & JOHNNY_NO_WAIT) != 0 ? 0 : timeout_ms);
     if (!status.ok()) {
-      johnny::api::GiveHandleBack(txn);
       return Fail(status);
     }
+    std::move(give_back).Cancel();
     *out = txn;
     return static_cast<int>(JOHNNY_OK);
   });

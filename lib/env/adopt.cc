@@ -100,6 +100,15 @@ absl::Status CheckFileSize(const MasterPage& master, uint64_t file_size, const s
   return absl::OkStatus();
 }
 
+absl::Status CheckAddressSpace(const MasterPage& master, const Database& db) {
+  if (master.page_count > db.store->reserved() / master.page_size) {
+    return MakeStatus(Code::kNoMemory, absl::StrCat(db.path, ": ", master.page_count, " pages of ", master.page_size,
+                                                    " bytes do not fit the address space of ", db.store->reserved(),
+                                                    " bytes that could be reserved"));
+  }
+  return absl::OkStatus();
+}
+
 // Chooses the newest master that counts.
 absl::Status Choose(const Masters& masters, Database* db) {
   JOHNNY_ASSIGN_OR_RETURN(uint64_t file_size, db->file->Size());
@@ -111,11 +120,7 @@ absl::Status Choose(const Masters& masters, Database* db) {
   for (size_t i = 0; i < slots.size(); ++i) {
     const MasterPage& master = *masters.slots[slots[i]];
     JOHNNY_RETURN_IF_ERROR(CreateStore(master, db));
-    if (master.page_count > db->store->reserved() / master.page_size) {
-      return MakeStatus(Code::kNoMemory, absl::StrCat(db->path, ": ", master.page_count, " pages of ", master.page_size,
-                                                      " bytes do not fit the address space of ", db->store->reserved(),
-                                                      " bytes that could be reserved"));
-    }
+    JOHNNY_RETURN_IF_ERROR(CheckAddressSpace(master, *db));
     absl::Status usable = CheckFileSize(master, file_size, db->path);
     if (usable.ok() && !master.durable() && !IsSeeded(SeededBug::kLazyUnverified)) {
       const MasterPage* other = i + 1 < slots.size() ? &*masters.slots[slots[i + 1]] : nullptr;
@@ -169,8 +174,7 @@ absl::Status AnnounceRecovered(const Masters& masters, Database* db) {
   MutexLock lock(&db->publish);
   SharedState& state = db->state();
   state.durable_txn = master.txn;
-  state.newest_slot = static_cast<uint32_t>(db->newest_slot);
-  state.commit = master.txn << 2 | SharedState::kDurable | SharedState::kPublishing;
+  state.commit = SharedState::Word(master.txn, db->newest_slot, SharedState::kDurable | SharedState::kPublishing);
   db->id_ceiling = master.id_ceiling;
   if (db->discarded_txn == 0 && !masters.marked) {
     db->EndPublishing(master, db->newest_slot, /*durable=*/true);
@@ -188,10 +192,13 @@ absl::Status AnnounceRecovered(const Masters& masters, Database* db) {
 }
 
 // What a reader may go by: seen in the page cache, not known to be durable. Leaves recovery to the first writer.
-void AnnounceForReading(Database* db) {
+void AnnounceForReading(const Masters& masters, Database* db) {
   const MasterPage& master = db->newest_master;
-  db->state().durable_txn = master.txn;
-  db->state().commit = master.txn << 2 | SharedState::kPublishing;
+  // Without a sync only what a clean end left, or what was durable before this master was written, is known to be.
+  const auto& other = masters.slots[1 - db->newest_slot];
+  TxnId before = other.ok() && other->database_id == master.database_id ? std::min(other->txn, master.durable_txn) : 0;
+  db->state().durable_txn = master.clean() ? master.txn : before;
+  db->state().commit = SharedState::Word(master.txn, db->newest_slot, SharedState::kPublishing);
   db->board.Announce({master.txn, master.page_count, master.table_count, master.main, master.catalog, master.free_log});
 }
 
@@ -242,7 +249,7 @@ absl::Status Recover(Database* db) {
   db->space.reset();
   db->last_cut = master.txn;
   if (read_only) {
-    AnnounceForReading(db);
+    AnnounceForReading(masters, db);
     return absl::OkStatus();
   }
   JOHNNY_RETURN_IF_ERROR(AnnounceRecovered(masters, db));
@@ -257,14 +264,15 @@ absl::Status Adopt(Database* db, bool take_over) {
   }
   JOHNNY_ASSIGN_OR_RETURN(Masters masters, ReadMasters(*db));
   SharedState& state = db->state();
-  int slot = static_cast<int>(state.newest_slot & 1);
+  uint64_t word = state.commit;
+  int slot = SharedState::SlotOf(word);
   const auto& newest = masters.slots[slot];
   const auto& other = masters.slots[1 - slot];
-  uint64_t word = state.commit;
   if (!newest.ok() || newest->txn != SharedState::IdOf(word) || newest->txn != db->board.newest() ||
       newest->database_id != db->store->database_id() || newest->page_size != db->page_size()) {
     return Recover(db);  // not what a living predecessor leaves
   }
+  JOHNNY_RETURN_IF_ERROR(CheckAddressSpace(*newest, *db));
   {
     MutexLock lock(&db->publish);
     db->newest_master = *newest;
@@ -273,8 +281,9 @@ absl::Status Adopt(Database* db, bool take_over) {
     db->id_ceiling = durable ? newest->id_ceiling : other.ok() ? other->id_ceiling : 0;
   }
   db->tip = *newest;
-  state.last_id = std::max<TxnId>(state.last_id, newest->txn);
-  db->seen_publications = state.publications;
+  TxnId ceiling = std::max(newest->id_ceiling, other.ok() ? other->id_ceiling : 0);
+  state.last_id = std::clamp<TxnId>(state.last_id, newest->txn, ceiling);
+  uint64_t publications = state.publications;
   db->last_cut = newest->txn;  // for all this process knows
   pager::View view(db->store.get(), newest->page_count, nullptr);
   if (const MasterPage* durable = other.ok() ? &*other : nullptr; db->durable_txn() < newest->txn && durable != nullptr) {
@@ -290,6 +299,7 @@ absl::Status Adopt(Database* db, bool take_over) {
       db->space.reset();  // whatever stood in the way, loading it anew will tell
     }
   }
+  db->seen_publications = publications;
   return absl::OkStatus();
 }
 

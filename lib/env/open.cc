@@ -126,7 +126,13 @@ absl::Status Join(Database* db) {
   JOHNNY_RETURN_IF_ERROR(CreateStore(*any, db));
   db->options.max_readers = db->board.max_readers();
   db->seen_publications = UINT64_MAX;  // the first write transaction reads the rest
-  return db->Admit(db->board.Newest());
+  for (;;) {
+    TxnId newest = db->board.newest();
+    absl::Status admitted = db->Admit(db->board.Newest());
+    if (admitted.ok() || db->board.newest() == newest) {
+      return admitted;
+    }  // the file has been cut for a newer snapshot meanwhile
+  }
 }
 
 }  // namespace

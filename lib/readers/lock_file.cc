@@ -22,9 +22,14 @@ absl::Status LockFile::Misfit(absl::string_view why) const { return MakeStatus(C
 
 // Opens or creates the lock file, with the permissions of the database, whatever the umask.
 absl::Status LockFile::OpenFile(const os::FileIdentity& data, const std::string& data_path) {
+  // A database that others than its owner may write can have a lock file of theirs; else it would be a way to keep the owner out.
+  bool shared = (data.permissions & 022) != 0;
   for (int i = 0; i < kEntranceTries; ++i) {
     auto opened = system_->Open(path_, os::OpenMode::kReadWrite, 0);
     if (CodeOf(opened.status()) == Code::kNoSuchFile) {
+      if (!shared && system_->UserId() != data.owner && system_->UserId() != kRootUser) {
+        return MakeStatus(Code::kPermission, absl::StrCat(path_, ": only who may write the database may create its lock file"));
+      }
       opened = system_->Open(path_, os::OpenMode::kCreateNew, data.permissions);
     }
     if (CodeOf(opened.status()) == Code::kExists) {
@@ -35,7 +40,7 @@ absl::Status LockFile::OpenFile(const os::FileIdentity& data, const std::string&
                         absl::StrCat("the lock file of ", data_path, ": ", std::string(opened.status().message())));
     }
     JOHNNY_ASSIGN_OR_RETURN(os::FileIdentity own, (*opened)->Identity());
-    if (own.owner != data.owner && own.owner != system_->UserId() && own.owner != kRootUser) {
+    if (!shared && own.owner != data.owner && own.owner != system_->UserId() && own.owner != kRootUser) {
       return MakeStatus(Code::kPermission,
                         absl::StrCat(path_, ": the lock file belongs to user ", own.owner, ", the database to ", data.owner));
     }

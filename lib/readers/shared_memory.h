@@ -47,24 +47,27 @@ static_assert(sizeof(LockHeader) == 64);
 
 // The state of the commit protocol that survives the death of any process.
 //
-// `commit` is the newest announced transaction's id << 2, with the bits below. A writer sets kPublishing before it touches a
+// `commit` is the newest announced transaction's id << 3, with the bits below. A writer sets kPublishing before it touches a
 // master page and stores the new word when it has announced; whoever gets the writer lock and finds the bit set takes over from a
 // dead one. A sync by anybody declares the newest commit durable by setting kDurable, if the word is still what it was when the
 // sync began.
 struct alignas(64) SharedState {
   static constexpr uint64_t kDurable = 1;
   static constexpr uint64_t kPublishing = 2;
-  static TxnId IdOf(uint64_t word) { return word >> 2; }
+  static constexpr uint64_t kSlot = 4;  // its master page is in slot 1
+  static uint64_t Word(TxnId id, int slot, uint64_t flags) { return id << 3 | (slot != 0 ? kSlot : 0) | flags; }
+  static TxnId IdOf(uint64_t word) { return word >> 3; }
+  static int SlotOf(uint64_t word) { return (word & kSlot) != 0 ? 1 : 0; }
 
   std::atomic<uint64_t> commit;
   std::atomic<uint64_t> publications;  // how often a master page was published: tells the next writer that its state is old
   std::atomic<uint64_t> durable_txn;   // may lag behind `commit`
   std::atomic<uint64_t> last_id;       // newest transaction id handed out
-  std::atomic<uint32_t> newest_slot;   // master slot of the newest announced transaction
   std::atomic<uint32_t> writes_refused;
   std::atomic<uint32_t> waiting_writers;  // processes that wait for the writer lock; a dead one may have left its count
   std::atomic<uint32_t> used_processes;   // no process slot at or beyond this one was ever taken
-  std::atomic<uint64_t> free_pages;       // as of the last commit or look, for figures only
+  uint32_t reserved;
+  std::atomic<uint64_t> free_pages;  // as of the last commit or look, for figures only
   std::atomic<uint64_t> pending_pages;
 };
 static_assert(sizeof(SharedState) == 64);

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -38,7 +39,10 @@ void BackgroundSync::Run(std::chrono::milliseconds interval, const std::function
     }
     now_ = false;
     lock.unlock();
-    sync();
+    try {
+      sync();
+    } catch (const std::bad_alloc&) {  // the next one may have more luck
+    }
     lock.lock();
   }
 }

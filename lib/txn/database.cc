@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
@@ -154,24 +155,35 @@ TxnId Database::IdWindow() const { return IsLazy(options.durability) ? kLazyIdWi
 absl::Status Database::BecomeWriter(uint32_t timeout_ms) {
   bool fresh = false;
   JOHNNY_RETURN_IF_ERROR(writer.Acquire(timeout_ms, &fresh));
-  absl::Status status;
+  absl::Cleanup release = [this] { writer.Release(); };
+  must_adopt |= fresh;  // until it succeeds: the lock may pass on within this process
   if (writes_refused()) {
-    status =
-        MakeStatus(Code::kWritesRefused,
-                   "an earlier sync or commit failed with an unknown outcome; close the database in all processes and reopen it");
-  } else if (fresh) {
-    uint64_t word = state().commit.load(std::memory_order_seq_cst);
-    bool died = (word & SharedState::kPublishing) != 0;
-    if (died || state().publications.load(std::memory_order_seq_cst) != seen_publications) {
-      status = adopt(this, died);
-    } else if (space != nullptr) {
-      status = space->RefreshFileSize();  // who aborted has changed it, too
-    }
+    return MakeStatus(
+        Code::kWritesRefused,
+        "an earlier sync or commit failed with an unknown outcome; close the database in all processes and reopen it");
   }
-  if (!status.ok()) {
-    writer.Release();
+  if (must_adopt) {
+    JOHNNY_RETURN_IF_ERROR(CatchUp());
+    must_adopt = false;
   }
-  return status;
+  std::move(release).Cancel();
+  return absl::OkStatus();
+}
+
+absl::Status Database::CatchUp() {
+  uint64_t word = state().commit.load(std::memory_order_seq_cst);
+  bool died = (word & SharedState::kPublishing) != 0;
+  if (!died && state().publications.load(std::memory_order_seq_cst) == seen_publications) {
+    return space != nullptr ? space->RefreshFileSize() : absl::OkStatus();  // who aborted has changed it, too
+  }
+  // What is left half done is done anew by the next writer.
+  absl::Cleanup forget = [this] {
+    space.reset();
+    seen_publications = UINT64_MAX;
+  };
+  JOHNNY_RETURN_IF_ERROR(adopt(this, died));
+  std::move(forget).Cancel();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<TxnId> Database::NextId() {

@@ -97,8 +97,9 @@ struct Database {
   std::unique_ptr<space::FreeSpace> space;  // null until the first write transaction or inspection
   format::MasterPage tip;                   // what the next write transaction builds on: the newest sealed or published commit
   uint64_t seen_publications = 0;
-  NamedPins named;     // of `tip`; loaded with `space`
-  TxnId last_cut = 0;  // no snapshot since this one reaches past the page count
+  bool must_adopt = false;  // others may have written since this process's state was brought up to date
+  NamedPins named;          // of `tip`; loaded with `space`
+  TxnId last_cut = 0;       // no snapshot since this one reaches past the page count
 
   // ---- Changed only with `publish` held, by the holder of the writer lock or on behalf of sealed commits ----
   // Publishing a master page and making commits durable take turns: a sync must know which master it makes durable, and a failed
@@ -133,6 +134,7 @@ struct Database {
   static constexpr size_t kMostGathered = 64;
   absl::InlinedVector<std::thread::id, kMostGathered> last_group;  // whose commits were published together the last time
   std::atomic<uint64_t> group_size{1};                             // how many these are
+  TxnId published_txn = 0;                                         // newest sealed commit that was published, and is durable
   TxnId unknown_outcome_to = 0;  // after a failure: sealed commits up to this one may be durable
   std::string failure;           // its words
 
@@ -162,7 +164,7 @@ struct Database {
     return (state().commit.load(std::memory_order_seq_cst) & readers::SharedState::kDurable) != 0 ? newest_slot : 1 - newest_slot;
   }
   bool writes_refused() const {
-    return refused_here.load(std::memory_order_relaxed) || state().writes_refused.load(std::memory_order_relaxed) != 0;
+    return refused_here.load(std::memory_order_relaxed) || state().writes_refused.load(std::memory_order_seq_cst) != 0;
   }
   // The handle for `name` if one was made before, else null.
   Table* FindTable(const std::string& name);
@@ -201,6 +203,7 @@ struct Database {
   // ---- For the holder of the writer lock ----
   // Takes the lock and brings this process's state up to date. kBusy, kWritesRefused, kIoError, kCorrupt.
   absl::Status BecomeWriter(uint32_t timeout_ms);
+  absl::Status CatchUp();
   // Loads the free log unless it is loaded.
   absl::Status LoadSpace();
   // The next transaction id, raising the durable ceiling first if it is reached.

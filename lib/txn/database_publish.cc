@@ -52,11 +52,13 @@ absl::Status Database::RefuseWrites(absl::Status failed_sync) {
   failed_sync = RefuseAfterWrite(std::move(failed_sync));
   // Others, now or when the lock file has been built anew, would see in the page cache what the disk never got. The mark tells
   // them where to stop; that it may not reach the disk does not matter, for after a restart the disk is the truth.
+  // Who makes a commit durable looks after that whether a sync has failed: so what this load does not see is not acknowledged.
   uint64_t word = state().commit.load(std::memory_order_seq_cst);
   bool newest_is_durable = (word & SharedState::kDurable) != 0;
-  uint64_t slot = state().newest_slot.load(std::memory_order_relaxed) & 1;
+  TxnId durable = newest_is_durable ? SharedState::IdOf(word) : state().durable_txn.load(std::memory_order_seq_cst);
+  auto slot = static_cast<uint64_t>(SharedState::SlotOf(word));
   std::array<Byte, format::kSyncMarkSize> mark;
-  format::EncodeSyncMark({system->BootId(), durable_txn(), newest_is_durable ? slot : 1 - slot}, mark.data());
+  format::EncodeSyncMark({system->BootId(), durable, newest_is_durable ? slot : 1 - slot}, mark.data());
   Slice piece = MakeSlice(mark.data(), mark.size());
   file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)).IgnoreError();
   return failed_sync;
@@ -64,7 +66,7 @@ absl::Status Database::RefuseWrites(absl::Status failed_sync) {
 
 absl::Status Database::RefuseAfterWrite(absl::Status failed_write) {
   refused_here.store(true, std::memory_order_relaxed);
-  state().writes_refused.store(1, std::memory_order_relaxed);
+  state().writes_refused.store(1, std::memory_order_seq_cst);
   return failed_write;
 }
 
@@ -90,7 +92,7 @@ absl::Status Database::SyncCommits() {
       return Refused();
     }
     uint64_t word = state().commit.load(std::memory_order_seq_cst);
-    if ((word & SharedState::kDurable) != 0) {
+    if ((word & SharedState::kDurable) != 0 && board.newest() <= SharedState::IdOf(word)) {
       return absl::OkStatus();
     }
     bool last_try = i == kSyncTries && (is_writer || writer.HeldByThisThread());
@@ -129,7 +131,7 @@ absl::Status Database::SyncCommits() {
     word &= ~SharedState::kPublishing;
     if (state().commit.compare_exchange_strong(word, word | SharedState::kDurable, std::memory_order_seq_cst)) {
       lazy_bytes.store(0, std::memory_order_relaxed);
-      return absl::OkStatus();
+      return CheckNothingFailed();
     }
   }
 }
@@ -222,25 +224,25 @@ int Database::BeginPublishing() {
 void Database::EndPublishing(const format::MasterPage& master, int slot, bool durable) {
   newest_master = master;
   newest_slot = slot;
-  state().newest_slot.store(static_cast<uint32_t>(slot), std::memory_order_relaxed);
+  // Before it counts as durable: what a name kept until then may only be released when nobody can enter it any more.
+  board.Announce({master.txn, master.page_count, master.table_count, master.main, master.catalog, master.free_log});
   if (durable) {
     id_ceiling = master.id_ceiling;
     state().durable_txn.store(master.txn, std::memory_order_seq_cst);
     lazy_bytes.store(0, std::memory_order_relaxed);
   }
-  board.Announce({master.txn, master.page_count, master.table_count, master.main, master.catalog, master.free_log});
   seen_publications = state().publications.fetch_add(1, std::memory_order_seq_cst) + 1;
-  state().commit.store(master.txn << 2 | (durable ? SharedState::kDurable : 0), std::memory_order_seq_cst);
+  state().commit.store(SharedState::Word(master.txn, slot, durable ? SharedState::kDurable : 0), std::memory_order_seq_cst);
 }
 
 absl::Status Database::AwaitPublished(TxnId id, Committing* committer) {
   for (;;) {
     {
       MutexLock lock(&publish);
-      if (!syncing && newest_master.txn < id && !writes_refused()) {
+      if (!syncing && published_txn < id && !writes_refused()) {
         PublishSealed();
       }
-      if (newest_master.txn >= id) {
+      if (published_txn >= id) {
         return absl::OkStatus();
       }
       if (!syncing && writes_refused()) {
@@ -310,6 +312,9 @@ absl::Status Database::WriteSealed(format::MasterPage* master, bool two_phase, b
 // before and may be about to come again. That is worth waiting for, but not for longer than half of what the syncs take. A thread
 // that is alone with its commits does not wait.
 void Database::Gather() {
+  if (writer.HeldByThisThread()) {
+    return;  // nothing can be sealed meanwhile
+  }
   auto now = std::chrono::steady_clock::now();
   absl::InlinedVector<std::thread::id, 2 * kMostGathered> threads;
   if (now - published_at < publish_time) {
@@ -359,6 +364,11 @@ TxnId Database::TryPublishSealed() {
     return 0;
   }
   EndPublishing(master, slot, /*durable=*/true);
+  if (status = CheckNothingFailed(); !status.ok()) {
+    failure = std::string(status.message());
+    return 0;
+  }
+  published_txn = master.txn;
   published_at = std::chrono::steady_clock::now();
   publish_time = (7 * publish_time + (published_at - begin)) / 8;
   return master.txn;

@@ -4,6 +4,7 @@
 #include <new>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status.h"
@@ -107,21 +108,19 @@ absl::Status Txn::BeginWrite(uint32_t timeout_ms) {
     return MakeStatus(Code::kReadOnlyEnv, "the environment was opened read-only");
   }
   JOHNNY_RETURN_IF_ERROR(db_->BecomeWriter(timeout_ms));
-  absl::Status status = db_->LoadSpace();
-  absl::StatusOr<TxnId> id = status.ok() ? db_->NextId() : status;
-  if (!id.ok()) {
-    db_->writer.Release();
-    return id.status();
-  }
+  absl::Cleanup release = [this] { db_->writer.Release(); };
+  JOHNNY_RETURN_IF_ERROR(db_->LoadSpace());
+  JOHNNY_ASSIGN_OR_RETURN(TxnId id, db_->NextId());
   db_->frames.Reset();
-  db_->space->Begin(*id);
+  db_->space->Begin(id);
   write_ = true;
   active_ = true;
   spilled_ = 0;
   asked_ = &kNeverAsked;
   const format::MasterPage& base = db_->tip;
-  Start(*id, {base.txn, base.page_count, base.table_count, base.main, base.catalog, base.free_log});
+  Start(id, {base.txn, base.page_count, base.table_count, base.main, base.catalog, base.free_log});
   view_ = pager::View(db_->store.get(), db_->space->page_count(), &db_->frames);
+  std::move(release).Cancel();
   return absl::OkStatus();
 }
 
