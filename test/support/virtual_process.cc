@@ -47,8 +47,9 @@ bool VirtualProcess::Run(const std::vector<std::function<void()>>& bodies) {
     return true;
   }
   // The other threads of a dead process notice at their next call to the system. What they do until then harms nobody as long as
-  // it is done before the others go on.
-  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  // it is done before the others go on. Those that wait for one another never get there.
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait_for(lock, std::chrono::milliseconds(100), [this] { return staying_ >= running_; });
   return false;
 }
 
@@ -66,6 +67,7 @@ void VirtualProcess::Kill() {
 void VirtualProcess::Stay() {
   std::unique_lock<std::mutex> lock(mutex_);
   died_ = true;
+  staying_ += t_inside == this ? 1 : 0;
   changed_.notify_all();
   if (t_inside == this) {
     changed_.wait(lock, [this] { return buried_; });

@@ -53,6 +53,7 @@ class VirtualProcess {
   std::condition_variable changed_;
   std::vector<std::thread> threads_;
   size_t running_ = 0;
+  size_t staying_ = 0;  // of these, since the process died
   bool died_ = false;
   bool buried_ = false;
 };
