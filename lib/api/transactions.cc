@@ -39,11 +39,11 @@ int CheckActive(const johnny_txn* txn) {
 }  // namespace
 
 int UseTxn(johnny_txn* txn) {
-  if (txn != nullptr && txn->txn.active() && !txn->txn.is_reset() && !txn->txn.IsGone() &&
-      txn->fork_generation == os::ForkGeneration()) {
+  if (txn != nullptr && txn->fork_generation == os::ForkGeneration() && txn->txn.active() && !txn->txn.is_reset() &&
+      !txn->txn.IsGone()) {
     return JOHNNY_OK;
   }
-  if (int code = CheckActive(txn); code != JOHNNY_OK) {
+  if (int code = CheckActive(txn); code != JOHNNY_OK || txn == nullptr) {
     return code;
   }
   return txn->txn.is_reset() ? Fail(Code::kTxnReset, "the read transaction is reset; johnny_renew() it first")

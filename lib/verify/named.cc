@@ -23,7 +23,7 @@ Next GoOnIf(bool on) { return on ? Next::kGoOn : Next::kStop; }
 // Methods that return bool return false to stop.
 class NamedVerifier : public Visitor {
  public:
-  NamedVerifier(const NamedCheck& check) : check_(check), owners_(*check.owners) {
+  explicit NamedVerifier(const NamedCheck& check) : check_(check), owners_(*check.owners) {
     if (check_.space != nullptr && !check_.owners_incomplete) {
       pending_ = check_.space->PendingRuns();
       pinned_ = check_.pinned;
