@@ -12,7 +12,7 @@ thread_local const VirtualProcess* t_inside = nullptr;
 VirtualProcess::VirtualProcess(SimSystem* system) : os_(system->NewProcess()) {
   os_->set_death_hook([this] { Stay(); });
   os_->set_yield_hook([this](SimProcess*, const char* where) {
-    if (hook_) {
+    if (hook_ && !buried_) {  // what it refers to may be gone by then
       hook_(where);
     }
   });
@@ -70,7 +70,7 @@ void VirtualProcess::Stay() {
   staying_ += t_inside == this ? 1 : 0;
   changed_.notify_all();
   if (t_inside == this) {
-    changed_.wait(lock, [this] { return buried_; });
+    changed_.wait(lock, [this] { return buried_.load(); });
   }
 }
 

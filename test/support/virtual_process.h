@@ -6,6 +6,7 @@
 #ifndef JOHNNY_TEST_SUPPORT_VIRTUAL_PROCESS_H_
 #define JOHNNY_TEST_SUPPORT_VIRTUAL_PROCESS_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -55,7 +56,7 @@ class VirtualProcess {
   size_t running_ = 0;
   size_t staying_ = 0;  // of these, since the process died
   bool died_ = false;
-  bool buried_ = false;
+  std::atomic<bool> buried_{false};
 };
 
 }  // namespace johnny::sim

@@ -2,6 +2,7 @@
 // flight is there or not, every page is accounted for, no id is given twice, and readers keep their snapshots.
 #include <algorithm>
 
+#include "absl/cleanup/cleanup.h"
 #include "threads/machine.h"
 
 namespace johnny::test {
@@ -269,6 +270,7 @@ TEST_P(GroupTakeoverTest, AcknowledgedCommitsOfAllThreadsAreThere) {
         }
       });
     }
+    absl::Cleanup end = [&] { machine.EndAll(); };  // while there is what its threads refer to
     ASSERT_FALSE(process.Run(bodies));
     int acknowledged_at_death[kThreads];
     std::copy(std::begin(acknowledged), std::end(acknowledged), acknowledged_at_death);
