@@ -71,12 +71,10 @@ class Ager {
 
  private:
   void PutOne(uint64_t number) {
-    char key[8], value[100] = {};
-    uint64_t ordered = __builtin_bswap64(number);
-    std::memcpy(key, &ordered, sizeof key);
+    char value[100] = {};
     ++version_;
     std::memcpy(value, &version_, sizeof version_);
-    engine_->Put({key, sizeof key}, {value, sizeof value});
+    engine_->Put(Key(number), {value, sizeof value});
   }
 
   Engine* engine_;

@@ -28,15 +28,6 @@ namespace {
 constexpr size_t kValueSize = 100;
 constexpr uint64_t kBatch = 10000;
 
-struct Key {
-  char bytes[8];
-  explicit Key(uint64_t number) {
-    number = __builtin_bswap64(number);
-    std::memcpy(bytes, &number, sizeof bytes);
-  }
-  operator std::string_view() const { return {bytes, sizeof bytes}; }
-};
-
 // A value that differs with every version of a key, so that no engine can skip an overwrite.
 class Values {
  public:

@@ -3,11 +3,22 @@
 #define JOHNNY_BENCH_ENGINE_H_
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
 
 namespace bench {
+
+// Big-endian, so that keys sort as their numbers do.
+struct Key {
+  char bytes[8];
+  explicit Key(uint64_t number) {
+    number = __builtin_bswap64(number);
+    std::memcpy(bytes, &number, sizeof bytes);
+  }
+  operator std::string_view() const { return {bytes, sizeof bytes}; }
+};
 
 enum class Sync { kLazy, kTwoPhase, kSingleSync };
 

@@ -40,15 +40,6 @@ struct Options {
   const char* csv = nullptr;
 };
 
-struct Key {
-  char bytes[8];
-  explicit Key(uint64_t number) {
-    number = __builtin_bswap64(number);
-    std::memcpy(bytes, &number, sizeof bytes);
-  }
-  operator std::string_view() const { return {bytes, sizeof bytes}; }
-};
-
 struct Value {
   char bytes[100] = {};
   Value(uint64_t key, uint64_t version) {

@@ -49,14 +49,8 @@ int CheckNewKey(const johnny_txn* txn, const void* key, size_t key_size) {
 }
 
 int UseForWriting(johnny_txn* txn, johnny_table* table, TableState** state) {
-  if (int code = UseTxn(txn); code != JOHNNY_OK) {
+  if (int code = UseForChange(txn); code != JOHNNY_OK) {
     return code;
-  }
-  if (!txn->txn.write()) {
-    return Fail(Code::kReadOnlyTxn, "a read transaction cannot change anything");
-  }
-  if (txn->txn.failed()) {
-    return Fail(Code::kTxnFailed, "an earlier error in this transaction allows only abort");
   }
   return UseTable(txn, table, state);
 }

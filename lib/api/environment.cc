@@ -66,7 +66,7 @@ int ReadOptions(const johnny_options* given, env::OpenOptions* options) {
   options->exclusive = (full.flags & JOHNNY_EXCLUSIVE) != 0;
   options->permissions = full.mode;
   options->page_size = full.page_size;
-  options->address_space = full.address_space;
+  options->database.address_space = full.address_space;
   options->database.read_only = (full.flags & JOHNNY_READ_ONLY) != 0;
   options->database.durability = static_cast<Durability>(full.durability);
   options->database.memory_budget = full.memory_budget;

@@ -19,7 +19,6 @@ using node::Header;
 using verify::Next;
 using verify::Place;
 
-int NullPointer() { return Fail(Code::kInvalidArgument, "a null pointer"); }
 int Stopped() { return Fail(Code::kStopped, "the callback stopped it"); }
 
 int UseReadTxn(johnny_txn* txn) {

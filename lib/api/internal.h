@@ -92,10 +92,14 @@ int GuardChange(johnny_txn* txn, Body body) {
 // The reader in this slot, but for what it holds back.
 johnny_reader_info DescribeReader(const txn::Database& db, uint32_t slot);
 
+inline int NullPointer() { return Fail(Code::kInvalidArgument, "a null pointer"); }
+
 // JOHNNY_OK if the environment can be used in this process.
 int UseEnv(const johnny_env* env);
 // JOHNNY_OK if the transaction can be used for reading, with its table's state; else the misuse's code.
 int UseTxn(johnny_txn* txn);
+// JOHNNY_OK if it is a write transaction that may go on.
+int UseForChange(johnny_txn* txn);
 int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state);
 
 // Copies a struct that may be shorter or longer in the caller's version: *out has its struct_size set by the caller.

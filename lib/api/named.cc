@@ -11,8 +11,6 @@
 namespace johnny::api {
 namespace {
 
-int NullPointer() { return Fail(Code::kInvalidArgument, "a null pointer"); }
-
 int CheckSnapshotName(const char* name) {
   return name != nullptr && format::IsSnapshotName(name)
              ? static_cast<int>(JOHNNY_OK)
@@ -22,14 +20,8 @@ int CheckSnapshotName(const char* name) {
 
 // A write transaction that may go on, and a name.
 int UseForNaming(johnny_txn* txn, const char* name) {
-  if (int code = UseTxn(txn); code != JOHNNY_OK) {
+  if (int code = UseForChange(txn); code != JOHNNY_OK) {
     return code;
-  }
-  if (!txn->txn.write()) {
-    return Fail(Code::kReadOnlyTxn, "a read transaction cannot change anything");
-  }
-  if (txn->txn.failed()) {
-    return Fail(Code::kTxnFailed, "an earlier error in this transaction allows only abort");
   }
   return CheckSnapshotName(name);
 }

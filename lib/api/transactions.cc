@@ -50,6 +50,19 @@ int UseTxn(johnny_txn* txn) {
                              : Fail(Code::kSnapshotGone, "the read transaction held back too much and lost its snapshot; end it");
 }
 
+int UseForChange(johnny_txn* txn) {
+  if (int code = UseTxn(txn); code != JOHNNY_OK) {
+    return code;
+  }
+  if (!txn->txn.write()) {
+    return Fail(Code::kReadOnlyTxn, "a read transaction cannot change anything");
+  }
+  if (txn->txn.failed()) {
+    return Fail(Code::kTxnFailed, "an earlier error in this transaction allows only abort");
+  }
+  return JOHNNY_OK;
+}
+
 int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state) {
   if (int code = UseTxn(txn); code != JOHNNY_OK) {
     return code;

@@ -16,8 +16,6 @@ using format::MasterPage;
 using readers::SharedState;
 using txn::Database;
 
-constexpr TxnId kFirstTxn = 1;
-
 }  // namespace
 
 absl::StatusOr<Masters> ReadMasters(const Database& db) {
@@ -199,7 +197,7 @@ void AnnounceForReading(const Masters& masters, Database* db) {
   TxnId before = other.ok() && other->database_id == master.database_id ? std::min(other->txn, master.durable_txn) : 0;
   db->state().durable_txn = master.clean() ? master.txn : before;
   db->state().commit = SharedState::Word(master.txn, db->newest_slot, SharedState::kPublishing);
-  db->board.Announce({master.txn, master.page_count, master.table_count, master.main, master.catalog, master.free_log});
+  db->board.Announce(txn::SnapshotOf(master));
 }
 
 }  // namespace

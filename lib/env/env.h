@@ -10,13 +10,14 @@
 
 namespace johnny::env {
 
+inline constexpr TxnId kFirstTxn = 1;  // of a database as created
+
 struct OpenOptions {
   txn::DatabaseOptions database;
   bool create = false;
   bool exclusive = false;
   uint32_t permissions = 0644;
   uint32_t page_size = 4096;
-  uint64_t address_space = uint64_t{1} << 40;
   bool use_lock_file = true;
   bool allow_network = false;
   std::string lock_path;  // "": the database's with "-lock" behind

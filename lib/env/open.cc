@@ -13,8 +13,6 @@ using readers::LockFile;
 using txn::Database;
 using LockKind = os::File::LockKind;
 
-constexpr TxnId kFirstTxn = 1;
-
 absl::Status CreateFile(os::System* system, const std::string& path, const OpenOptions& options) {
   std::string temporary = absl::StrCat(path, ".new-", absl::Hex(system->RandomNumber(), absl::kZeroPad16));
   MasterPage master;
@@ -142,7 +140,6 @@ absl::StatusOr<std::unique_ptr<Database>> Open(os::System* system, const std::st
   db->system = system;
   db->path = path;
   db->options = options.database;
-  db->options.address_space = options.address_space;
   db->adopt = Adopt;
   JOHNNY_ASSIGN_OR_RETURN(db->file, OpenOrCreate(system, path, options));
   if (!options.allow_network && db->file->IsOnNetwork()) {

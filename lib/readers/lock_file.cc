@@ -151,7 +151,6 @@ absl::Status LockFile::TakeProcessSlot() {
     std::atomic<uint32_t>& used = memory_.state().used_processes;  // the open lock is held
     used.store(std::max(used.load(std::memory_order_relaxed), i + 1), std::memory_order_relaxed);
     SnapshotBoard(memory_, i).FreeSlotsOf(i);  // of an owner that died
-    slot.generation.fetch_add(1, std::memory_order_relaxed);
     slot.process.store(system_->ProcessId(), std::memory_order_relaxed);
     slot.taken.store(1, std::memory_order_seq_cst);
     process_ = i;

@@ -75,7 +75,6 @@ static_assert(sizeof(SharedState) == 64);
 // One process. Its owner holds the lock on its byte (kProcessLocks) as long as it lives.
 struct alignas(64) ProcessSlot {
   std::atomic<uint32_t> taken;
-  std::atomic<uint32_t> generation;
   std::atomic<uint64_t> process;  // as its own pid namespace numbers it: for display
 };
 static_assert(sizeof(ProcessSlot) == 64);

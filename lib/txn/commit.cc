@@ -28,7 +28,7 @@ class Committer {
         db_.AwaitSealed();
       }
       if (db_.writes_refused()) {
-        return MakeStatus(Code::kWritesRefused, "a sync failed meanwhile; close the database in all processes and reopen it");
+        return WritesRefused();
       }
       MakeMaster();
       if (IsLazy(durability_)) {

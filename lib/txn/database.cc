@@ -19,6 +19,12 @@ constexpr TxnId kLazyIdWindow = TxnId{1} << 20;
 
 }  // namespace
 
+absl::Status WritesRefused() {
+  return MakeStatus(
+      Code::kWritesRefused,
+      "an earlier sync or commit failed with an unknown outcome; close the database in all processes and reopen it");
+}
+
 Database::~Database() { background.Stop(); }
 
 // ---- Tables ----
@@ -158,9 +164,7 @@ absl::Status Database::BecomeWriter(uint32_t timeout_ms) {
   absl::Cleanup release = [this] { writer.Release(); };
   must_adopt |= fresh;  // until it succeeds: the lock may pass on within this process
   if (writes_refused()) {
-    return MakeStatus(
-        Code::kWritesRefused,
-        "an earlier sync or commit failed with an unknown outcome; close the database in all processes and reopen it");
+    return WritesRefused();
   }
   if (must_adopt) {
     JOHNNY_RETURN_IF_ERROR(CatchUp());

@@ -75,6 +75,14 @@ struct Table {
 
 class Txn;
 
+// kWritesRefused, with what to do about it.
+absl::Status WritesRefused();
+
+// What a master page publishes, as readers see it.
+inline readers::Snapshot SnapshotOf(const format::MasterPage& master) {
+  return {master.txn, master.page_count, master.table_count, master.main, master.catalog, master.free_log};
+}
+
 struct Database {
   os::System* system = nullptr;
   std::unique_ptr<os::File> file;
@@ -84,7 +92,6 @@ struct Database {
   // Null in a database that this process has to itself.
   std::unique_ptr<readers::LockFile> lock_file;
   readers::PrivateMemory private_memory;
-  uint64_t fork_generation = os::ForkGeneration();
 
   std::unique_ptr<pager::PageStore> store;
   readers::SnapshotBoard board;
@@ -223,6 +230,7 @@ struct Database {
   void Await() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);        // something to change; `publish` is released meanwhile
   void AwaitSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);    // before anything that syncs
   void AwaitSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);  // until nothing is sealed: before anything else is published
+  absl::Status BulkSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void EndSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void Gather() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void PublishSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
@@ -240,6 +248,7 @@ struct Database {
   absl::Status SyncOrRefuse() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // Refuses further writes without that mark: what was written may be looked at.
   absl::Status RefuseAfterWrite(absl::Status failed_write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  void Refuse();
   absl::Status SyncUnlocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);  // `publish` is released meanwhile
   void Reach(const char* yield_point) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status WriteSealed(format::MasterPage* master, bool two_phase, bool grew, int* slot)

@@ -16,12 +16,6 @@ using readers::SharedState;
 
 constexpr int kSyncTries = 4;  // before a sync that others keep overtaking asks for the writer lock
 
-absl::Status Refused() {
-  return MakeStatus(
-      Code::kWritesRefused,
-      "an earlier sync or commit failed with an unknown outcome; close the database in all processes and reopen it");
-}
-
 }  // namespace
 
 // ---- Syncs ----
@@ -49,7 +43,7 @@ absl::Status Database::SyncOrRefuse() {
 }
 
 absl::Status Database::RefuseWrites(absl::Status failed_sync) {
-  failed_sync = RefuseAfterWrite(std::move(failed_sync));
+  Refuse();
   // Others, now or when the lock file has been built anew, would see in the page cache what the disk never got. The mark tells
   // them where to stop; that it may not reach the disk does not matter, for after a restart the disk is the truth.
   // Who makes a commit durable looks after that whether a sync has failed: so what this load does not see is not acknowledged.
@@ -64,9 +58,13 @@ absl::Status Database::RefuseWrites(absl::Status failed_sync) {
   return failed_sync;
 }
 
-absl::Status Database::RefuseAfterWrite(absl::Status failed_write) {
+void Database::Refuse() {
   refused_here.store(true, std::memory_order_relaxed);
   state().writes_refused.store(1, std::memory_order_seq_cst);
+}
+
+absl::Status Database::RefuseAfterWrite(absl::Status failed_write) {
+  Refuse();
   return failed_write;
 }
 
@@ -89,7 +87,7 @@ absl::Status Database::SyncCommits() {
     MutexLock lock(&publish);
     AwaitSync();
     if (writes_refused()) {
-      return Refused();
+      return WritesRefused();
     }
     uint64_t word = state().commit.load(std::memory_order_seq_cst);
     if ((word & SharedState::kDurable) != 0 && board.newest() <= SharedState::IdOf(word)) {
@@ -112,17 +110,7 @@ absl::Status Database::SyncCommits() {
       --i;
       continue;
     }
-    syncing = true;
-    absl::Status status;
-    {
-      MutexUnlock released(&publish);
-      system->YieldPoint("bulk sync");
-      status = file->SyncData();
-      if (status.ok()) {
-        status = CheckNothingFailed();
-      }
-    }
-    EndSync();
+    absl::Status status = BulkSync();
     if (!status.ok()) {
       return RefuseWrites(std::move(status));
     }
@@ -134,6 +122,25 @@ absl::Status Database::SyncCommits() {
       return CheckNothingFailed();
     }
   }
+}
+
+// With `publish` released: commits go on.
+absl::Status Database::BulkSync() {
+  syncing = true;
+  absl::Status status;
+  try {
+    MutexUnlock released(&publish);
+    system->YieldPoint("bulk sync");
+    status = file->SyncData();
+    if (status.ok()) {
+      status = CheckNothingFailed();
+    }
+  } catch (const std::bad_alloc&) {  // for an error's words
+    EndSync();
+    throw;
+  }
+  EndSync();
+  return status;
 }
 
 absl::Status Database::WaitDurable(TxnId id) {
@@ -164,7 +171,7 @@ void Database::SyncInBackground(uint64_t bytes, bool now) {
 // With nobody publishing: what is the newest stays it.
 absl::Status Database::SyncLocked() {
   if (writes_refused()) {
-    return Refused();
+    return WritesRefused();
   }
   uint64_t word = state().commit.load(std::memory_order_seq_cst);
   if ((word & SharedState::kDurable) == 0) {
@@ -174,7 +181,7 @@ absl::Status Database::SyncLocked() {
     state().durable_txn.store(SharedState::IdOf(word), std::memory_order_seq_cst);
   }
   id_ceiling = newest_master.id_ceiling;
-  return absl::OkStatus();
+  return CheckNothingFailed();
 }
 
 // ---- Waiting ----
@@ -225,7 +232,7 @@ void Database::EndPublishing(const format::MasterPage& master, int slot, bool du
   newest_master = master;
   newest_slot = slot;
   // Before it counts as durable: what a name kept until then may only be released when nobody can enter it any more.
-  board.Announce({master.txn, master.page_count, master.table_count, master.main, master.catalog, master.free_log});
+  board.Announce(SnapshotOf(master));
   if (durable) {
     id_ceiling = master.id_ceiling;
     state().durable_txn.store(master.txn, std::memory_order_seq_cst);
@@ -341,8 +348,8 @@ void Database::PublishSealed() {
   try {
     published_id = TryPublishSealed();
   } catch (const std::bad_alloc&) {  // no reason to leave those waiting who wait for this
-    refused_here.store(true, std::memory_order_relaxed);
-    state().writes_refused.store(1, std::memory_order_relaxed);
+    Refuse();
+    failure = "no memory left";  // short enough to need none
   }
   last_group.clear();
   DropSealed(published_id != 0 ? published_id : UINT64_MAX, published_id != 0);

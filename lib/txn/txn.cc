@@ -117,8 +117,7 @@ absl::Status Txn::BeginWrite(uint32_t timeout_ms) {
   active_ = true;
   spilled_ = 0;
   asked_ = &kNeverAsked;
-  const format::MasterPage& base = db_->tip;
-  Start(id, {base.txn, base.page_count, base.table_count, base.main, base.catalog, base.free_log});
+  Start(id, SnapshotOf(db_->tip));
   view_ = pager::View(db_->store.get(), db_->space->page_count(), &db_->frames);
   std::move(release).Cancel();
   return absl::OkStatus();

@@ -31,8 +31,8 @@ class ForkTest : public PosixTest {
       char name[32], target[PATH_MAX];
       snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
       ssize_t size = ::readlink(name, target, sizeof target);
-      found += size > static_cast<ssize_t>(directory_.size()) &&
-               directory_.compare(0, std::string::npos, target, directory_.size()) == 0;
+      found += size > static_cast<ssize_t>(dir_.path().size()) &&
+               dir_.path().compare(0, std::string::npos, target, dir_.path().size()) == 0;
     }
     return found;
   }

@@ -165,7 +165,7 @@ TEST_F(LockTest, AFileWithoutANameCanBeLocked) {
 
 TEST_F(LockTest, ARelativeNameMayLeadElsewhereByNow) {
   const std::string before = std::filesystem::current_path();
-  ASSERT_EQ(chdir(directory_.c_str()), 0);
+  ASSERT_EQ(chdir(dir_.path().c_str()), 0);
   auto file = *system_->Open("f", OpenMode::kCreateNew, 0600);
   ASSERT_EQ(chdir(before.c_str()), 0);
   ASSERT_TRUE(file->Lock(0, Kind::kExclusive).ok());

@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -15,22 +14,13 @@
 
 #include "base/status.h"
 #include "os/os.h"
+#include "support/test_db.h"
 
 namespace johnny::os {
 
 class PosixTest : public testing::Test {
  protected:
-  PosixTest() {
-    const char* base = std::getenv("TMPDIR");
-    std::string name = std::string(base != nullptr ? base : "/tmp") + "/johnny_posix_XXXXXX";
-    directory_ = mkdtemp(name.data());
-  }
-  ~PosixTest() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
-  }
-
-  std::string Path(const std::string& name) const { return directory_ + "/" + name; }
+  std::string Path(const std::string& name) const { return dir_.File(name); }
   std::unique_ptr<File> Open(const std::string& name, OpenMode mode) {
     auto file = system_->Open(Path(name), mode, 0640);
     EXPECT_TRUE(file.ok()) << file.status();
@@ -47,7 +37,7 @@ class PosixTest : public testing::Test {
   }
 
   System* system_ = PosixSystem();
-  std::string directory_;
+  test::TempDir dir_;
 };
 
 // A pipe on which one process tells another that something has happened.

@@ -337,7 +337,7 @@ TEST_F(LockFileTest, ItTakesTheDatabasesPermissions) {
 TEST_F(LockFileTest, TheLockPathIsAnOption) {
   env::OpenOptions options;
   options.create = true;
-  options.address_space = sim::SimSystem::kReserve;
+  options.database.address_space = sim::SimSystem::kReserve;
   options.lock_path = "/elsewhere-lock";
   auto one = system_.NewProcess(), two = system_.NewProcess();
   auto first = env::Open(one.get(), "/new", options);

@@ -1,5 +1,7 @@
 #include "support/test_db.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -40,6 +42,20 @@ TempDir::~TempDir() {
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
 }
+
+AsOrdinaryUser::AsOrdinaryUser(const std::string& directory) : before_(::geteuid()) {
+  constexpr uid_t kNobody = 65534;
+  if (before_ != 0) {
+    return;
+  }
+  EXPECT_EQ(::chown(directory.c_str(), kNobody, kNobody), 0);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    EXPECT_EQ(::lchown(entry.path().c_str(), kNobody, kNobody), 0) << entry.path();
+  }
+  EXPECT_EQ(::seteuid(kNobody), 0);
+}
+
+AsOrdinaryUser::~AsOrdinaryUser() { EXPECT_EQ(::seteuid(before_), 0); }
 
 std::string ReadFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 #include <johnny/johnny.h>
+#include <sys/types.h>
 
 #include <cstdint>
 #include <map>
@@ -63,6 +64,18 @@ class TempDir {
 
  private:
   std::string path_;
+};
+
+// Not root for as long as it lives; nothing is refused to root. `directory` and its files are given away for good.
+class AsOrdinaryUser {
+ public:
+  explicit AsOrdinaryUser(const std::string& directory);
+  ~AsOrdinaryUser();
+  AsOrdinaryUser(const AsOrdinaryUser&) = delete;
+  AsOrdinaryUser& operator=(const AsOrdinaryUser&) = delete;
+
+ private:
+  uid_t before_;
 };
 
 std::string ReadFile(const std::string& path);

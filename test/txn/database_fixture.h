@@ -32,7 +32,7 @@ class DatabaseFile {
  public:
   explicit DatabaseFile(Durability durability = Durability::kTwoPhase) {
     options_.create = true;
-    options_.address_space = sim::SimSystem::kReserve;
+    options_.database.address_space = sim::SimSystem::kReserve;
     options_.database.durability = durability;
     options_.database.memory_budget = 1 << 20;
     options_.database.max_readers = 8;
