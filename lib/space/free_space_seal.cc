@@ -240,13 +240,16 @@ absl::StatusOr<SealedLog> FreeSpace::Seal() {
   JOHNNY_RETURN_IF_ERROR(DropObsoleteRecords(oldest_needed));
   JOHNNY_RETURN_IF_ERROR(CheckFreed());
 
-  // What is encoded lists the pages it is written to, so take pages until everything fits.
+  // What is encoded lists the pages it is written to, so take pages until everything fits. Mostly that is one.
   std::vector<PageNumber> record_pages;
+  JOHNNY_RETURN_IF_ERROR(TakeLogPages(1, &record_pages));
+  LogRecord record;
   std::string record_bytes;
   constexpr size_t kRefSlack = 64;  // references are not known yet and encode as zeros
   for (bool fits = false; !fits;) {
     fits = true;
-    record_bytes = EncodeRecord(MakeRecord(fresh));
+    record = MakeRecord(fresh);
+    record_bytes = EncodeRecord(record);
     for (NewSegment& segment : fresh) {
       segment.bytes = EncodeSegment(StateOf(segment.start, segment.end), txn_);
     }
@@ -263,7 +266,8 @@ absl::StatusOr<SealedLog> FreeSpace::Seal() {
     }
     JOHNNY_RETURN_IF_ERROR(provide(record_bytes.size() + kRefSlack * (fresh.size() + 1), &record_pages));
   }
-  if (CutTail()) {  // which only leaves less to encode
+  bool cut = CutTail();
+  if (cut) {  // which only leaves less to encode
     for (NewSegment& segment : fresh) {
       segment.bytes = EncodeSegment(StateOf(segment.start, segment.end), txn_);
     }
@@ -279,8 +283,11 @@ absl::StatusOr<SealedLog> FreeSpace::Seal() {
   for (NewSegment& segment : fresh) {
     segment.ref = append(segment.bytes, PageType::kFreeLogSegment, segment.pages);
   }
-  LogRecord record = MakeRecord(fresh);
-  sealed.newest = append(EncodeRecord(record), PageType::kFreeLogRecord, record_pages);
+  if (cut || !fresh.empty()) {
+    record = MakeRecord(fresh);
+    record_bytes = EncodeRecord(record);
+  }
+  sealed.newest = append(record_bytes, PageType::kFreeLogRecord, record_pages);
 
   sealed_segments_ = std::move(record.segments);
   sealed_record_pages_ = std::move(record_pages);

@@ -13,7 +13,7 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr int kSpins = 20;  // of who waits within the process, before it sleeps
+constexpr int kSpins = 100;  // of who waits within the process, before it sleeps
 // Together longer than a waiter's longest pause between two tries (os/posix_lock.cc).
 constexpr int kYieldTries = 100;
 constexpr std::chrono::microseconds kYieldPause{50};
