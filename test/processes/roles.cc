@@ -56,6 +56,7 @@ class Role {
   johnny_env* env_ = nullptr;
   std::unique_ptr<Ledger> ledger_;
   uint64_t last_id_ = 0, last_mark_ = 0;
+  uint64_t unsynced_ = 0;  // the last transaction that this process committed
 };
 
 void Role::Open(uint32_t flags) {
@@ -119,7 +120,10 @@ void Role::WriteOne() {
   } else {
     Enter(Phase::kCommitting);
     MustBeOk(johnny_commit(txn), "commit of transaction " + std::to_string(number));
-    shared_->Acknowledge(number);
+    unsynced_ = number;
+    if (!arguments_.power_cuts || arguments_.durability != JOHNNY_LAZY) {
+      shared_->Acknowledge(number);
+    }
     ++shared_->commits;
   }
   Enter(Phase::kIdle);
@@ -135,6 +139,7 @@ void Role::Write() {
     }
     if (OneIn(&random_, 50)) {
       MustBeOk(johnny_sync(env_), "sync");
+      shared_->Acknowledge(unsynced_);
     }
     if (OneIn(&random_, 8)) {
       SleepMicros(Below(&random_, 1500));
@@ -341,6 +346,9 @@ int RunRole(const RoleArguments& arguments) {
       throw Finding("there is no such role");
     }
   } catch (const Finding& finding) {
+    if (arguments.power_cuts && shared->cut.load() != 0) {
+      std::_Exit(0);
+    }
     LeaveFinding(shared, arguments.role + " (launch " + std::to_string(arguments.launch) + ", process " +
                              std::to_string(::getpid()) + "): " + finding.what());
     std::_Exit(1);  // with the transactions as they are

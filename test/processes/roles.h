@@ -1,4 +1,4 @@
-// The processes of a kill campaign: what each does with the database until it is told to stop, or dies.
+// The processes of a campaign of kills or power cuts: what each does with the database until it is told to stop, or dies.
 #ifndef JOHNNY_TEST_PROCESSES_ROLES_H_
 #define JOHNNY_TEST_PROCESSES_ROLES_H_
 
@@ -21,6 +21,9 @@ struct RoleArguments {
   uint32_t page_size = 4096;
   uint32_t durability = JOHNNY_TWO_PHASE;
   Lie lie = Lie::kNone;
+  // The power may be cut: a commit counts as acknowledged only once it is durable, and when SharedPage::cut is set, errors of the
+  // file system end the process without a finding.
+  bool power_cuts = false;
 };
 
 // Maps the page behind `fd`; ends the process when that fails.

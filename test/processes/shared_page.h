@@ -30,6 +30,7 @@ struct SharedPage {
   std::atomic<uint64_t> begun;
   std::atomic<uint64_t> acknowledged;
   std::atomic<uint32_t> stop;  // 1: end as soon as possible, cleanly
+  std::atomic<uint32_t> cut;   // 1: the power is being cut
   std::atomic<uint64_t> commits, aborts, reader_checks, holds, freed_readers;
   // By number: the launch that began it, shifted left by one, and 1 if it is to be aborted.
   std::atomic<uint64_t> fates[kFates];
