@@ -569,6 +569,42 @@ typedef int (*johnny_progress_callback)(void* context, uint64_t pages_done, uint
 JOHNNY_API int johnny_verify(johnny_env* env, johnny_finding_callback on_finding, johnny_progress_callback on_progress,
                              void* context, johnny_verify_result* result);
 
+/* ---- Salvage ---------------------------------------------------------------------------------------------------- */
+
+/* What could not be read. The strings and slices are valid during the callback. */
+typedef struct johnny_loss {
+  size_t struct_size;
+  const char* table; /* "": the main table; NULL: not about one table */
+  uint64_t page;     /* the damaged page; 0: not about one page */
+  johnny_slice from; /* keys in [from, to) are lost; data NULL: from the first, or to the last */
+  johnny_slice to;
+  uint64_t entries;    /* at most so many, as far as that is known */
+  const char* message; /* one sentence */
+} johnny_loss;
+
+typedef struct johnny_salvage_result {
+  size_t struct_size;
+  uint64_t txn_id;       /* the commit whose state was read */
+  uint64_t entries;      /* written */
+  uint64_t tables;       /* besides the main table */
+  uint64_t losses;       /* that were reported */
+  uint64_t entries_lost; /* the sum of theirs */
+} johnny_salvage_result;
+
+/* A non-zero result stops it. */
+typedef int (*johnny_loss_callback)(void* context, const johnny_loss* loss);
+
+/* Writes everything readable of the damaged database `path`, which nobody may have open and which is not changed, to a new one,
+ * `out`, with the page size that it had. Only what has a right checksum is taken. Where the upper part of a tree is damaged, the
+ * pages below it are looked for in the whole file; those whose table cannot be told go to tables "lost+found/page-N". Named
+ * snapshots are not carried over. `options` are those of johnny_open() for `out`; NULL: the defaults. Losses are reported when
+ * everything has been read. `on_loss` and `result` may be NULL.
+ * JOHNNY_OK: nothing is lost. JOHNNY_CORRUPT: what is not lost is in `out`; or there is no readable master page, and there is
+ * no `out`. JOHNNY_EXISTS: `out` is there already. JOHNNY_BUSY: somebody has the damaged database open. JOHNNY_STOPPED: by
+ * the callback, when `out` is complete. Otherwise an error of reading `path` or of writing `out`, which is left incomplete. */
+JOHNNY_API int johnny_salvage(const char* path, const char* out, const johnny_options* options, johnny_loss_callback on_loss,
+                              void* context, johnny_salvage_result* result);
+
 #ifdef __cplusplus
 }
 #endif

@@ -388,7 +388,6 @@ TEST_F(LockFileTest, ADeadProcessesReadersAreFreedByWhoTakesItsSlot) {
   EXPECT_EQ(next.lock->memory().reader(active.index).owner & ReaderSlot::kStateMask, ReaderSlot::kFree);
   EXPECT_EQ(living.lock->FreeDeadProcesses(), 0u) << "the slot is a living one's now";
   EXPECT_EQ(next.lock->memory().process(next.lock->process()).process, next.os->ProcessId());
-  dying.lock.release();  // NOLINT: a dead process does not clean up; nor would it matter what is leaked here
 }
 
 TEST_F(LockFileTest, ReapersDoNotDisturbEachOtherOrNewcomers) {

@@ -192,7 +192,7 @@ absl::Status SimFile::Lock(uint64_t offset, LockKind kind, uint32_t timeout_ms) 
     system_->lock_released_.wait_for(guard, std::chrono::milliseconds(timeout_ms), can_go_on);
   }
   if (IsDead()) {
-    system_->RunDeathHook(process_);
+    system_->RunDeathHook(*life_);
     return MakeStatus(Code::kIoError, absl::StrCat(path_, ": the process is dead"));
   }
   if (IsExcluded(offset, kind)) {

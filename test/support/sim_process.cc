@@ -24,6 +24,12 @@ bool MayOpen(uint32_t user, const SimInode& inode, bool writes) {
 SimProcess::SimProcess(SimSystem* system, const os::System* identity)
     : system_(system), identity_(identity != nullptr ? identity : this), id_(system->next_process_id_++) {}
 
+SimProcess::~SimProcess() {
+  Kill();
+  Guard guard(system_->mutex_);
+  life_->death_hook = nullptr;  // files may outlive the process
+}
+
 absl::StatusOr<std::unique_ptr<os::File>> SimProcess::Open(const std::string& path, os::OpenMode mode, uint32_t permissions) {
   Guard guard(system_->mutex_);
   JOHNNY_RETURN_IF_ERROR(system_->Enter(this, *life_, Call::kOpen, path));
@@ -114,7 +120,7 @@ void SimProcess::Kill() {
 void SimProcess::Revive() {
   Guard guard(system_->mutex_);
   if (life_->dead) {
-    life_ = std::make_shared<SimLife>();
+    life_ = std::make_shared<SimLife>(SimLife{false, life_->death_hook});
     id_ = system_->next_process_id_++;
   }
 }

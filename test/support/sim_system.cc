@@ -69,7 +69,7 @@ std::unique_ptr<SimProcess> SimSystem::NewProcess() { return std::make_unique<Si
 
 absl::Status SimSystem::Enter(SimProcess* process, const SimLife& life, Call call, const std::string& path) {
   if (life.dead) {
-    RunDeathHook(process);
+    RunDeathHook(life);
     return MakeStatus(Code::kIoError, absl::StrCat(path, ": the process is dead"));
   }
   ++calls_;
@@ -85,7 +85,7 @@ absl::Status SimSystem::Enter(SimProcess* process, const SimLife& life, Call cal
   ++faults_fired_;
   if (fault_->kills) {
     Kill(process);
-    RunDeathHook(process);
+    RunDeathHook(life);
     return MakeStatus(Code::kIoError, absl::StrCat(path, ": the process dies"));
   }
   return MakeStatus(fault_->code, absl::StrCat(path, ": injected failure of ", NameOf(call), " number ", index));
@@ -96,10 +96,10 @@ void SimSystem::Kill(SimProcess* process) {
   lock_released_.notify_all();
 }
 
-void SimSystem::RunDeathHook(SimProcess* process) {
-  if (process->death_hook_) {
+void SimSystem::RunDeathHook(const SimLife& life) {
+  if (life.death_hook) {
     mutex_.unlock();
-    process->death_hook_();
+    life.death_hook();
     mutex_.lock();
   }
 }

@@ -118,6 +118,7 @@ struct SimInode;
 // What a file keeps of the process that opened it. Guarded by the system's mutex.
 struct SimLife {
   bool dead = false;
+  std::function<void()> death_hook;
 };
 
 // One process of a SimSystem.
@@ -126,7 +127,7 @@ class SimProcess : public os::System {
   // Use SimSystem::NewProcess(). `identity` is what Fault::process calls it; nullptr: itself.
   SimProcess(SimSystem* system, const os::System* identity);
   // The process exits, if it has not died yet.
-  ~SimProcess() override { Kill(); }
+  ~SimProcess() override;
   SimProcess(const SimProcess&) = delete;
   SimProcess& operator=(const SimProcess&) = delete;
 
@@ -155,7 +156,7 @@ class SimProcess : public os::System {
   // Called by each thread whose call finds the process dead, the one that it died in included, while no mutex is held. A thread
   // that stays in there does nothing more, as it should: otherwise it goes on with an error, and may still write to shared
   // memory.
-  void set_death_hook(std::function<void()> hook) { death_hook_ = std::move(hook); }
+  void set_death_hook(std::function<void()> hook) { life_->death_hook = std::move(hook); }
   // For the yield points of this process, instead of the system's hook.
   void set_yield_hook(std::function<void(SimProcess*, const char*)> hook) { yield_hook_ = std::move(hook); }
 
@@ -169,7 +170,6 @@ class SimProcess : public os::System {
   std::atomic<uint32_t> user_{1000};
   std::shared_ptr<SimLife> life_ = std::make_shared<SimLife>();  // guarded by the system's mutex
   std::function<void(SimProcess*, const char*)> yield_hook_;
-  std::function<void()> death_hook_;
 };
 
 class SimSystem : public os::System {
@@ -240,7 +240,7 @@ class SimSystem : public os::System {
   // Counts a call and decides whether it fails. `life` is that of the process when it opened the file.
   absl::Status Enter(SimProcess* process, const SimLife& life, Call call, const std::string& path);
   void Kill(SimProcess* process);
-  void RunDeathHook(SimProcess* process);  // releases the mutex meanwhile
+  void RunDeathHook(const SimLife& life);  // releases the mutex meanwhile
   void Record(Event event);
   void RecordName(Event::Kind kind, const SimInode& inode, const std::string& name);
   void RecordData(const SimInode& inode, Event event);

@@ -390,6 +390,29 @@ class DamageTest(ToolTest):
             with self.subTest(case=case):
                 self.try_all_forms()
 
+    def test_salvage(self):
+        out = os.path.join(self.directory.name, "salvaged")
+        branch = self.stat_json("--path=key 0001000")["path_to_key"]["steps"][0]["page"]
+        leaf = self.stat_json("--path=key 0001000")["path_to_key"]["steps"][-1]["page"]
+        sound = json.loads(run(STAT, "--salvage", out, "--json", self.path).stdout)["salvage"]
+        self.assertEqual((0, []), (sound["losses"], sound["loss_list"]))
+        os.remove(out)
+        damaged = bytearray(self.content)
+        for page in (branch, leaf):
+            damaged[page * 4096 + 100] ^= 1
+        self.damage(damaged)
+        text = self.check(run(STAT, "--salvage", out, self.path), 4)
+        self.assertRegex(text, "page %d: .*table main, all keys: at most [0-9]+ entries lost" % branch)
+        self.assertRegex(text, "Wrote [0-9,]+ entries .*, to .*salvaged: 1 loss, at most [0-9]+ entries\n$")
+        self.check(run(STAT, "--verify", out))
+        self.assertIn(b"exists", run(STAT, "--salvage", out, self.path).stderr)
+        os.remove(out)
+        document = json.loads(run(STAT, "--salvage", out, "--json", self.path).stdout)["salvage"]
+        self.assertGreater(document["entries_lost"], 0)
+        self.assertEqual(sound["entries"] - document["entries_lost"], document["entries"])
+        self.assertEqual(1, len(document["loss_list"]))
+        self.check(run(STAT, "--salvage", out, "--verify", self.path), 2)
+
     def test_zeroed_pages(self):
         for page in (0, 8, 16, 17, self.pages - 1):
             damaged = bytearray(self.content)

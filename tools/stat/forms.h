@@ -28,6 +28,7 @@ struct Context {
   std::optional<std::string> table;  // --table; nullopt: not given
   uint64_t page = 0;                 // --page
   std::string key;                   // --path
+  std::string salvage_to;            // --salvage
 
   // The page size, for forms that need nothing else of `info`; throws if not even that is known.
   uint64_t PageSize() const;
@@ -44,6 +45,7 @@ int ShowMap(const Context& context, Json* json);
 int ShowPage(const Context& context, Json* json);
 int ShowPath(const Context& context, Json* json);
 int ShowVerify(const Context& context, Json* json);
+int ShowSalvage(const Context& context, Json* json);  // context.env is null
 
 // "leaf", "free log", ...; "unknown" for a kind that this tool does not know.
 const char* KindName(uint32_t kind);

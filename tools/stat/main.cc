@@ -46,7 +46,7 @@ struct Arguments {
   std::string path;
   bool tables = false, free = false, readers = false, snapshots = false, map = false, verify = false, json = false;
   uint64_t page = 0;
-  std::string key, table, color = "auto";
+  std::string key, table, salvage_to, color = "auto";
   double watch = 0;
   bool has_page = false, has_key = false, has_table = false, has_watch = false;
 };
@@ -69,6 +69,10 @@ std::optional<int> Parse(int argc, char** argv, Arguments* a) {
                          ->type_name("KEY")
                          ->group(forms);
   app.add_flag("--verify", a->verify, "check every page; one line per finding")->group(forms);
+  CLI::Option* salvage =
+      app.add_option("--salvage", a->salvage_to, "write what is readable of a damaged database to a new one, OUT; stands alone")
+          ->type_name("OUT")
+          ->group(forms);
   CLI::Option* table =
       app.add_option("--table", a->table, "the table for --path and --tables (default: main; all)")->type_name("NAME");
   app.add_flag("--json", a->json, "JSON instead of text, one object a line");
@@ -84,6 +88,9 @@ std::optional<int> Parse(int argc, char** argv, Arguments* a) {
   a->has_key = key->count() > 0;
   a->has_table = table->count() > 0;
   a->has_watch = watch->count() > 0;
+  const bool other = a->tables || a->free || a->readers || a->snapshots || a->map || a->verify || a->has_page || a->has_key;
+  if (salvage->count() > 0 && (other || a->has_watch)) throw ToolError(kExitUsage, "--salvage stands alone");
+  if (salvage->count() > 0 && a->salvage_to.empty()) throw ToolError(kExitUsage, "--salvage needs the name of a new file");
   if (a->has_table && !a->has_key && !a->tables) throw ToolError(kExitUsage, "--table goes with --path or --tables");
   return std::nullopt;
 }
@@ -98,6 +105,7 @@ Context MakeContext(const Arguments& a, Output* output) {
   context.width = TerminalWidth();
   if (a.has_table) context.table = TableArgument(a.table, "--table");
   context.page = a.page;
+  context.salvage_to = a.salvage_to;
   if (a.has_key) context.key = UnescapeArgument(a.key, "--path");
   return context;
 }
@@ -137,7 +145,7 @@ int RunForm(const Context& context, const Form& form, Json* document) {
 }
 
 int RunForms(Context* context, const std::vector<Form>& forms, Json* document) {
-  const Env env = OpenForReading(context);
+  const Env env = context->salvage_to.empty() ? OpenForReading(context) : Env();  // that form opens it in its own way
   int exit_code = kExitClean;
   bool first = true;
   for (const Form& form : forms) {
@@ -189,11 +197,18 @@ int Watch(Context* context, const std::vector<Form>& forms, double seconds) {
 int Main(int argc, char** argv) {
   Arguments a;
   if (const auto code = Parse(argc, argv, &a)) return *code;
-  const bool any = a.tables || a.free || a.readers || a.snapshots || a.map || a.has_page || a.has_key || a.verify;
-  const std::vector<Form> forms = {
-      {"summary", !any, ShowSummary},      {"tables", a.tables, ShowTables},          {"free", a.free, ShowFree},
-      {"readers", a.readers, ShowReaders}, {"snapshots", a.snapshots, ShowSnapshots}, {"map", a.map, ShowMap},
-      {"page", a.has_page, ShowPage},      {"path_to_key", a.has_key, ShowPath},      {"verify", a.verify, ShowVerify}};
+  const bool any =
+      a.tables || a.free || a.readers || a.snapshots || a.map || a.has_page || a.has_key || a.verify || !a.salvage_to.empty();
+  const std::vector<Form> forms = {{"summary", !any, ShowSummary},
+                                   {"tables", a.tables, ShowTables},
+                                   {"free", a.free, ShowFree},
+                                   {"readers", a.readers, ShowReaders},
+                                   {"snapshots", a.snapshots, ShowSnapshots},
+                                   {"map", a.map, ShowMap},
+                                   {"page", a.has_page, ShowPage},
+                                   {"path_to_key", a.has_key, ShowPath},
+                                   {"verify", a.verify, ShowVerify},
+                                   {"salvage", !a.salvage_to.empty(), ShowSalvage}};
   Output output;
   Context context = MakeContext(a, &output);
   if (a.has_watch || a.verify) CatchInterrupts();
