@@ -97,7 +97,7 @@ class Account {
     for (size_t steps = random_() % 4; steps > 0; --steps) {
       Take(txn);
       Free(txn, freed);
-      if (depth < 4 && random_() % 3 == 0) {
+      if (depth < 4 && random_() % 6 == 0) {
         RunNested(txn, depth + 1, freed);
       }
     }

@@ -141,6 +141,8 @@ TEST_F(NestedSpaceTest, TheLogTellsWhatNestedLevelsDid) {
   space().CommitNested();
   file_.Commit();
   auto loaded = file_.Load();
+  loaded->ReleasePending();
+  space().ReleasePending();
   EXPECT_TRUE(StateOf(*loaded) == StateOf(space()));
 }
 

@@ -98,7 +98,7 @@ TEST(NestedTreeTest, ACopiedFrameNeedsNoRoomOfItsOwn) {
   Fill(&tree, 0, keys, std::string(300, 'c'));
   tree.CommitNested();
   tree.AbortNested();
-  EXPECT_FALSE(tree.Put(KeyOf(keys), std::string(3000, 'a')).ok()) << "the room is taken still";
+  EXPECT_FALSE(tree.Put(KeyOf(keys), std::string(300, 'a')).ok()) << "the room is taken still";
   tree.BeginNested();
   Fill(&tree, 0, keys, std::string(300, 'd'));
   tree.CommitNested();
@@ -136,6 +136,34 @@ TEST(NestedTreeTest, SpillingLeavesFramesOfTheOuterLevelInMemory) {
   tree.AbortNested();
   EXPECT_EQ(tree.Contents(), before);
   tree.Check();
+  tree.Commit();
+  tree.CheckSpace();
+}
+
+// A branch of the outer level that the nested one has not copied must go on referring to its frames.
+TEST(NestedTreeTest, SpillingLeavesBranchesOfTheOuterLevelAsTheyAre) {
+  TreeFile tree({.memory_budget = 1});
+  tree.Begin();
+  Fill(&tree, 0, 40000, std::string(100, 'a'));
+  tree.Commit();
+  ASSERT_GE(tree.record().level, 2u);
+  tree.Begin();
+  for (uint64_t i = 0; i < 40; ++i) {
+    ASSERT_TRUE(tree.Put(KeyOf(1000 * i), "outer").ok());
+  }
+  Model before = tree.Contents();
+  std::vector<std::string> frames;
+  for (uint32_t frame = 0; frame < tree.frames().live(); ++frame) {
+    frames.emplace_back(reinterpret_cast<const char*>(tree.frames().At(frame)), tree.page_size());
+  }
+  tree.BeginNested();
+  Fill(&tree, 0, 8000, std::string(100, 'b'));
+  EXPECT_GT(tree.spilled(), 100u);
+  for (uint32_t frame = 0; frame < frames.size(); ++frame) {
+    EXPECT_TRUE(Slice(frames[frame]) == MakeSlice(tree.frames().At(frame), tree.page_size())) << "frame " << frame;
+  }
+  tree.AbortNested();
+  EXPECT_EQ(tree.Contents(), before);
   tree.Commit();
   tree.CheckSpace();
 }
