@@ -71,7 +71,8 @@ enum johnny_error {
   JOHNNY_NO_SUCH_FILE = 26,     /* The path does not exist and JOHNNY_CREATE was not given. */
   JOHNNY_PERMISSION = 27,       /* The file system refused access. */
   JOHNNY_NO_MEMORY = 28,        /* Memory or address space ran out. */
-  JOHNNY_IN_USE = 29,           /* Closing an environment with live transactions, dropping a table with open cursors. */
+  JOHNNY_IN_USE = 29,           /* Closing an environment with live transactions, dropping a table with open cursors, using a
+                                   transaction while one nested in it is open. */
   JOHNNY_TABLES_FULL = 30,      /* More table handles than an environment can hold. */
   JOHNNY_STOPPED = 31,          /* A callback returned non-zero. */
   JOHNNY_INTERNAL = 32,         /* A defect in the library; please report it with the message. */
@@ -226,6 +227,34 @@ JOHNNY_API int johnny_begin(johnny_env* env, uint32_t flags, johnny_txn** txn);
 #define JOHNNY_FOR_EVER UINT32_MAX
 JOHNNY_API int johnny_begin_within(johnny_env* env, uint32_t flags, uint32_t timeout_ms, johnny_txn** txn);
 
+/* Begins a write transaction nested in the write transaction `parent`: it sees the parent's changes, and its own can be dropped
+ * or handed to the parent as a whole. It is used as any other, by the same functions; `flags` must be 0. Transactions nest up to
+ * JOHNNY_MAX_NESTING deep, one at a time in each. Beginning, and committing or aborting a nested transaction without changes,
+ * costs about as much as a lookup; with changes, what they cost.
+ *
+ * johnny_commit() makes the nested transaction's changes the parent's. Nothing is written or synced for it (a durability is
+ * ignored); they become durable, or are lost, with the outermost transaction, whose johnny_txn_id() it has. johnny_abort() makes
+ * everything as it was when the nested transaction began: entries, tables created, renamed, cleared or dropped, named snapshots
+ * created or deleted, and the room that it had taken (the file may have grown all the same).
+ *   - While it is open the parent only waits: every use of the parent or its cursors gives JOHNNY_IN_USE, except johnny_txn_id(),
+ *     closing cursors, and ending it. johnny_commit(parent) commits the nested transactions first and johnny_abort(parent) aborts
+ *     them; their handles have ended then. If one of them has failed, committing the parent aborts all and gives TXN_FAILED.
+ *   - The parent's cursors keep their places. (After a commit a cursor may stand on an entry that was deleted, as after
+ *     johnny_delete.) A table that the parent has cursors on cannot be dropped or renamed in it: IN_USE.
+ *   - Pointers got from the parent: a change in the nested transaction, or its commit, counts as one in the parent. Pointers
+ *     got from the nested transaction end with it.
+ *   - After an error that leaves only abort (johnny_txn_info.failed) the nested transaction is aborted, by johnny_commit() too,
+ * which gives TXN_FAILED, and the parent goes on. NO_MEMORY from a change is an exception: if johnny_txn_info.failed says so
+ *     after the abort, the parent can only be aborted, too.
+ *   - Memory: the parent's changed pages stay as they are, and those that are changed again are copied. What the parent holds
+ * counts for the memory budget, but each level may use a 32nd of the budget (at least 16 pages) beyond it before it writes some
+ *     of its own early. So with very deep nesting a transaction may take up to three budgets.
+ *   - johnny_snapshot_create() keeps the snapshot that the outermost transaction began with.
+ * Thread rules: all of the nest is one transaction, used by one thread at a time. Errors: WRONG_TXN (the parent is a read
+ * transaction), IN_USE (one is open in it), TXN_FAILED, TXN_ENDED, INVALID_ARGUMENT (nested too deep), NO_MEMORY. */
+#define JOHNNY_MAX_NESTING 64
+JOHNNY_API int johnny_begin_nested(johnny_txn* parent, uint32_t flags, johnny_txn** txn);
+
 /* Ends the transaction. For a write transaction, makes its changes the newest snapshot, with the environment's durability.
  * A commit without changes makes no snapshot but, unless lazy, makes earlier lazy commits durable. JOHNNY_OK: committed as
  * promised. JOHNNY_OUTCOME_UNKNOWN: see there. Any other error: not committed, the database is as before. Cursors of the
@@ -258,11 +287,14 @@ typedef struct johnny_txn_info {
   uint64_t id;
   uint32_t read_only;
   uint32_t failed;        /* 1: only abort is possible */
-  uint64_t changed_pages; /* held in memory by this write transaction */
+  uint64_t changed_pages; /* held in memory by this write transaction; of a nested one: by the outermost one with all in it, as
+                             all figures */
   uint64_t spilled_pages; /* written early because of the memory budget, in all */
   uint64_t freed_pages;   /* pages of older snapshots that this transaction gave up */
   uint64_t extent_pages;  /* pages of large values it has written */
   uint64_t lag;           /* read transactions: newest id less own */
+  uint32_t depth;         /* 0: not nested; 1: nested in one that is not, and so on */
+  uint32_t reserved;
 } johnny_txn_info;
 
 JOHNNY_API int johnny_txn_get_info(johnny_txn* txn, johnny_txn_info* info);

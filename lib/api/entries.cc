@@ -63,9 +63,8 @@ int UseForRemoval(johnny_txn* txn, johnny_table* table, TableState** state) {
   if (table == nullptr) {
     return Fail(Code::kInvalidArgument, "the main table cannot be dropped or renamed, only cleared");
   }
-  JOHNNY_CHECK(*state != nullptr);
-  return (*state)->cursors.empty() ? static_cast<int>(JOHNNY_OK)
-                                   : Fail(Code::kInUse, "the transaction has cursors open on the table");
+  return txn->txn.HasCursors(*AsTable(table)) ? Fail(Code::kInUse, "the transaction has cursors open on the table")
+                                              : static_cast<int>(JOHNNY_OK);
 }
 
 int CheckName(const johnny_txn* txn, const char* name) {

@@ -25,6 +25,8 @@ struct johnny_txn {
   const uint64_t fork_generation = johnny::os::ForkGeneration();
   johnny::txn::Txn txn;
   std::vector<johnny_cursor*> cursors;
+  johnny_txn* parent = nullptr;  // that it is nested in
+  johnny_txn* child = nullptr;   // the open one nested in it
 };
 
 struct johnny_cursor {

@@ -26,6 +26,36 @@ void DetachCursors(johnny_txn* txn) {
   }
 }
 
+// Gives up the handle of a transaction, and those of what is nested in it, first. What has not committed is aborted.
+void EndAll(johnny_txn* txn) {
+  if (txn->child != nullptr) {
+    EndAll(txn->child);
+  }
+  DetachCursors(txn);
+  if (txn->txn.active()) {
+    txn->txn.Abort();
+  }
+  if (txn->parent != nullptr) {
+    txn->parent->child = nullptr;
+    txn->parent = nullptr;
+  }
+  GiveHandleBack(txn);
+}
+
+// With what is nested in it. The handles have ended whatever it returns.
+absl::Status CommitAll(johnny_txn* txn, Durability durability) {
+  absl::Cleanup end = [txn] { EndAll(txn); };
+  if (txn->child != nullptr) {
+    absl::Status status = CommitAll(txn->child, durability);
+    if (!status.ok()) {
+      return MakeStatus(CodeOf(status), absl::StrCat("a nested transaction could not commit, so all was aborted: ",
+                                                     std::string(status.message())));
+    }
+  }
+  DetachCursors(txn);
+  return txn->txn.Commit(durability);
+}
+
 int CheckActive(const johnny_txn* txn) {
   if (txn == nullptr) {
     return Fail(Code::kInvalidArgument, "the transaction is a null pointer");
@@ -39,12 +69,15 @@ int CheckActive(const johnny_txn* txn) {
 }  // namespace
 
 int UseTxn(johnny_txn* txn) {
-  if (txn != nullptr && txn->fork_generation == os::ForkGeneration() && txn->txn.active() && !txn->txn.is_reset() &&
+  if (txn != nullptr && txn->fork_generation == os::ForkGeneration() && txn->txn.active() && !txn->txn.paused() &&
       !txn->txn.IsGone()) {
     return JOHNNY_OK;
   }
   if (int code = CheckActive(txn); code != JOHNNY_OK || txn == nullptr) {
     return code;
+  }
+  if (txn->child != nullptr) {
+    return Fail(Code::kInUse, "a transaction nested in this one is open; end that one first");
   }
   return txn->txn.is_reset() ? Fail(Code::kTxnReset, "the read transaction is reset; johnny_renew() it first")
                              : Fail(Code::kSnapshotGone, "the read transaction held back too much and lost its snapshot; end it");
@@ -80,6 +113,8 @@ int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state) {
 
 using johnny::api::CheckActive;
 
+static_assert(JOHNNY_MAX_NESTING == johnny::pager::FrameArena::kMaxDepth);
+
 extern "C" {
 
 int johnny_begin(johnny_env* env, uint32_t flags, johnny_txn** out) {
@@ -111,23 +146,43 @@ int johnny_begin_within(johnny_env* env, uint32_t flags, uint32_t timeout_ms, jo
   });
 }
 
+int johnny_begin_nested(johnny_txn* parent, uint32_t flags, johnny_txn** out) {
+  return Guard([&] {
+    if (int code = johnny::api::UseTxn(parent); code != JOHNNY_OK) {
+      return code;
+    }
+    if (out == nullptr || flags != 0) {
+      return Fail(Code::kInvalidArgument, "a null pointer or unknown flags");
+    }
+    if (!parent->txn.write()) {
+      return Fail(Code::kWrongTxn, "only write transactions can have others nested in them");
+    }
+    if (int code = johnny::api::UseForChange(parent); code != JOHNNY_OK) {
+      return code;
+    }
+    if (parent->txn.depth() >= JOHNNY_MAX_NESTING) {
+      return Fail(Code::kInvalidArgument, absl::StrCat("transactions nest no deeper than ", JOHNNY_MAX_NESTING));
+    }
+    bool own = false;
+    johnny_txn* txn = johnny::api::TakeHandle(parent->env, /*read=*/false, &own);
+    txn->txn.BeginNested(&parent->txn);
+    txn->parent = parent;
+    parent->child = txn;
+    *out = txn;
+    return static_cast<int>(JOHNNY_OK);
+  });
+}
+
 int johnny_commit_with(johnny_txn* txn, uint32_t durability) {
   return Guard([&] {
     if (int code = CheckActive(txn); code != JOHNNY_OK) {
       return code;
     }
-    johnny::api::DetachCursors(txn);
-    absl::Cleanup give_back = [txn] {
-      if (txn->txn.active()) {  // memory ran out on the way
-        txn->txn.Abort();
-      }
-      johnny::api::GiveHandleBack(txn);
-    };
     if (durability > JOHNNY_ASYNC) {
-      txn->txn.Abort();
+      johnny::api::EndAll(txn);
       return Fail(Code::kInvalidArgument, absl::StrCat("unknown durability ", durability, "; the transaction was aborted"));
     }
-    absl::Status status = txn->txn.Commit(static_cast<Durability>(durability));
+    absl::Status status = johnny::api::CommitAll(txn, static_cast<Durability>(durability));
     return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
   });
 }
@@ -142,9 +197,7 @@ int johnny_abort(johnny_txn* txn) {
     if (int code = CheckActive(txn); code != JOHNNY_OK) {
       return code;
     }
-    johnny::api::DetachCursors(txn);
-    txn->txn.Abort();
-    johnny::api::GiveHandleBack(txn);
+    johnny::api::EndAll(txn);
     return static_cast<int>(JOHNNY_OK);
   });
 }
@@ -205,6 +258,7 @@ int johnny_txn_get_info(johnny_txn* txn, johnny_txn_info* out) {
   info.spilled_pages = txn->txn.write() ? txn->txn.spilled_pages() : 0;
   info.freed_pages = txn->txn.freed_pages();
   info.extent_pages = txn->txn.extent_pages_written();
+  info.depth = txn->txn.depth();
   info.lag = txn->txn.write() ? 0 : txn->env->db->board.newest() - txn->txn.id();
   return FillStruct(info, out);
 }

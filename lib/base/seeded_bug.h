@@ -17,6 +17,8 @@ enum class SeededBug {
   kReuseOneTxnEarly,      // pages that the commit after a pinned snapshot freed are reused
   kNoSyncAfterGrowth,     // a commit that extended the file is acknowledged without its data sync
   kRollbackLeaksPages,    // abort forgets the pages that the transaction had taken
+  kNestedAbortLeaks,      // abort of a nested transaction forgets the pages that it had taken
+  kNestedReusesOuter,     // pages of the transaction around a nested one are reused before the nested one has committed
   kRetriedSync,           // a failed sync is called again and believed
   kStalePinnedSnapshot,   // the set of pinned snapshots is not refreshed before pages are released
   kPageFreedTwice,        // a freed page is recorded twice

@@ -1,6 +1,7 @@
 #include "pager/frames.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/status.h"
@@ -9,6 +10,9 @@ namespace johnny::pager {
 namespace {
 
 constexpr uint64_t kMinBudgetFrames = 64;
+// What a nested level may use beyond the budget when the levels around it have used that up. All of them together: two budgets.
+constexpr size_t kNestedShare = 32;
+constexpr size_t kMinNestedFrames = 16;
 constexpr size_t kWarmBytes = size_t{32} << 20;  // stays backed between transactions; page faults cost more than copying
 
 }  // namespace
@@ -17,6 +21,8 @@ absl::StatusOr<FrameArena> FrameArena::Create(uint32_t page_size, uint64_t memor
   FrameArena arena;
   arena.shift_ = static_cast<unsigned>(__builtin_ctz(page_size));
   arena.budget_ = std::max<uint64_t>(memory_budget >> arena.shift_, kMinBudgetFrames);
+  arena.limit_ = arena.budget_;
+  arena.outer_.reserve(kMaxDepth);
   // Beyond the budget there is room for what must be dirty at once: paths, and the catalog at commit.
   arena.capacity_ = std::min<uint64_t>(arena.budget_ * 4 + (size_t{1} << 18), UINT32_MAX);
   JOHNNY_ASSIGN_OR_RETURN(arena.memory_, os::ReservedMemory::Reserve(arena.capacity_ << arena.shift_));
@@ -37,22 +43,80 @@ absl::StatusOr<uint32_t> FrameArena::Allocate() {
     if (stamp_.size() < used_) {
       stamp_.resize(used_);
       stale_.resize(used_);
+      owner_.resize(used_);
     }
   }
   stamp_[frame] = tick_;
   stale_[frame] = 0;
+  owner_[frame] = static_cast<uint8_t>(depth_);
+  if (depth_ > 0) {
+    made_.push_back(frame);
+  }
   return frame;
 }
 
 void FrameArena::Free(uint32_t frame) {
-  JOHNNY_DCHECK(frame < used_);
-  free_.push_back(frame);
+  JOHNNY_DCHECK(frame < used_ && owner_[frame] != kNobody);
+  if (owner_[frame] == depth_) {
+    owner_[frame] = kNobody;
+    free_.push_back(frame);
+  } else {
+    kept_.push_back(frame);
+  }
+}
+
+void FrameArena::BeginNested() {
+  JOHNNY_CHECK(depth_ < kMaxDepth);
+  outer_.push_back({limit_, std::move(made_), std::move(kept_)});
+  made_.clear();
+  kept_.clear();
+  limit_ = std::max(limit_, live() + std::max(budget_ / kNestedShare, kMinNestedFrames));
+  ++depth_;
+}
+
+void FrameArena::CommitNested() {
+  Level outer = std::move(outer_.back());
+  outer_.pop_back();
+  --depth_;
+  for (uint32_t frame : made_) {
+    if (owner_[frame] == depth_ + 1) {
+      owner_[frame] = static_cast<uint8_t>(depth_);
+      if (depth_ > 0) {
+        outer.made.push_back(frame);
+      }
+    }
+  }
+  std::vector<uint32_t> given_up = std::move(kept_);
+  made_ = std::move(outer.made);
+  kept_ = std::move(outer.kept);
+  limit_ = outer.limit;
+  for (uint32_t frame : given_up) {
+    Free(frame);
+  }
+}
+
+void FrameArena::AbortNested() {
+  for (uint32_t frame : made_) {
+    if (owner_[frame] == depth_) {
+      Free(frame);
+    }
+  }
+  --depth_;
+  made_ = std::move(outer_.back().made);
+  kept_ = std::move(outer_.back().kept);
+  limit_ = outer_.back().limit;
+  outer_.pop_back();
 }
 
 void FrameArena::Reset() {
   free_.clear();
   used_ = 0;
   tick_ = 0;
+  depth_ = 0;
+  limit_ = budget_;
+  outer_.clear();
+  made_.clear();
+  kept_.clear();
   size_t keep = kWarmBytes >> shift_;
   if (touched_ > keep) {
     memory_.Release(keep << shift_, (touched_ - keep) << shift_);
@@ -61,13 +125,9 @@ void FrameArena::Reset() {
 }
 
 uint32_t FrameArena::MedianStamp() const {
-  std::vector<uint8_t> is_free(used_);
-  for (uint32_t frame : free_) {
-    is_free[frame] = 1;
-  }
   std::vector<uint32_t> stamps;
   for (size_t frame = 0; frame < used_; ++frame) {
-    if (is_free[frame] == 0) {
+    if (owner_[frame] == depth_) {
       stamps.push_back(stamp_[frame]);
     }
   }

@@ -23,7 +23,9 @@ constexpr uint64_t kMetaChunk = 16;
 }  // namespace
 
 FreeSpace::FreeSpace(os::File* file, const pager::PageStore* store, FreeSpaceOptions options, PinnedSource pinned)
-    : file_(file), store_(store), options_(options), pinned_(std::move(pinned)), page_size_(store->page_size()) {}
+    : file_(file), store_(store), options_(options), pinned_(std::move(pinned)), page_size_(store->page_size()) {
+  outer_.reserve(pager::FrameArena::kMaxDepth);
+}
 
 absl::Status FreeSpace::Load(const pager::View& view, const format::ChildRef& newest, TxnId txn) {
   JOHNNY_ASSIGN_OR_RETURN(LoadedLog log, LoadFreeLog(view, newest, txn, view.page_count()));
@@ -57,6 +59,8 @@ void FreeSpace::Begin(TxnId txn) {
   txn_ = txn;
   old_page_count_ = page_count_;
   taken_.Clear();
+  kept_.clear();
+  outer_.clear();
   freed_.clear();
   freed_pages_ = 0;
   run_pages_ = 0;
@@ -76,6 +80,13 @@ void FreeSpace::AddFree(Run run) {
     JOHNNY_CHECK(added);
     run = {end, run.end() - end};
   }
+}
+
+// Of what is free, and of the meta region.
+void FreeSpace::RemoveFrom(PageNumber end) {
+  data_.RemoveFrom(end);
+  meta_.RemoveFrom(end);
+  meta_region_.RemoveFrom(end);
 }
 
 // Removes pages that must all be free. False, with some of them removed, if one is not.
@@ -158,7 +169,7 @@ void FreeSpace::RefreshOnce() {
 
 uint64_t FreeSpace::Overhead() const {
   // Free-log pages: the record, two segments, and their directory.
-  uint64_t runs = reserved_ + freed_.size() + taken_.runs();
+  uint64_t runs = reserved_ + freed_.size() + TakenRuns();
   uint64_t segment = segments_.empty() ? 1 : log_pages_ / segments_.size() + 1;
   return 4 + runs * kMaxLoggedRunBytes / page_size_ + 2 * (segment + 1);
 }
@@ -393,6 +404,9 @@ absl::Status FreeSpace::Free(PageNumber first, uint64_t pages, TxnId birth) {
     AddFree({first, pages});
     return absl::OkStatus();
   }
+  if (birth == txn_ && KeepForOuter({first, pages})) {
+    return absl::OkStatus();
+  }
   if (birth >= txn_ || first + pages > old_page_count_) {
     return CorruptPage(first, absl::StrCat("a page in use says that transaction ", birth, " wrote it"));
   }
@@ -405,10 +419,11 @@ absl::Status FreeSpace::Free(PageNumber first, uint64_t pages, TxnId birth) {
 }
 
 void FreeSpace::Rollback() {
+  while (!outer_.empty()) {
+    AbortNested();
+  }
   PageNumber end = std::min(page_count_, old_page_count_);
-  data_.RemoveFrom(end);
-  meta_.RemoveFrom(end);
-  meta_region_.RemoveFrom(end);
+  RemoveFrom(end);
   taken_.RemoveFrom(end);
   if (!IsSeeded(SeededBug::kRollbackLeaksPages)) {
     taken_.ForEach([this](Run run) { AddFree(run); });

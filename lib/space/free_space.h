@@ -10,6 +10,8 @@
 //   the free log's own pages. Rollback() takes that back. The file is not cut here: that must wait until the smaller count is
 //   durable.
 //   4. What frames will need at commit is reserved when they are made: Allocate() after Reserve() does not fail for lack of room.
+//   5. Pages that a nested transaction gives up and that one around it has taken are nobody else's before it commits, since
+//   AbortNested() gives them back to that one. What the nested one has taken itself it may use again at once.
 //
 // Thread rules: belongs to the holder of the writer lock.
 #ifndef JOHNNY_SPACE_FREE_SPACE_H_
@@ -84,7 +86,13 @@ class FreeSpace {
   // when they cannot be what a sound file refers to; what only shows in comparison with all others is found by Seal().
   absl::Status Free(PageNumber first, uint64_t pages, TxnId birth);
 
-  // Seals the transaction's changes into free-log pages. Nothing may be taken or freed afterwards. kCorrupt when pages were freed
+  // ---- Nested transactions (free_space_nested.cc); the cost of each is that of what the level has changed ----
+  void BeginNested();   // does not throw
+  void CommitNested();  // what it has taken and freed is as if the level around it had
+  void AbortNested();   // as it was at BeginNested(), but that the file may have grown and pending pages may have been released
+
+  // Seals the transaction's changes into free-log pages. Nothing may be taken or freed afterwards. REQUIRES: no nested level.
+  // kCorrupt when pages were freed
   // that are free already.
   absl::StatusOr<SealedLog> Seal();
   void Commit();    // the sealed state is the newest snapshot's
@@ -120,6 +128,10 @@ class FreeSpace {
   void AddPending(const PendingRun& run);
   bool RemoveFree(Run run);
   bool IsFreeOrPending(Run run) const;
+  void RemoveFrom(PageNumber end);
+  uint64_t TakenRuns() const;
+  uint64_t TakenPages() const;
+  bool KeepForOuter(Run run);
   uint64_t Overhead() const;
   uint64_t GrowthStep() const;
   absl::Status Grow(uint64_t pages);
@@ -136,7 +148,7 @@ class FreeSpace {
   void Took(Run run);
 
   void NoteCommit(uint64_t pages);
-  uint64_t PeakCommit() const { return std::max(peak_commit_pages_, taken_.pages()); }
+  uint64_t PeakCommit() const { return std::max(peak_commit_pages_, TakenPages()); }
   uint64_t LeastTail() const;
   uint64_t FreeToKeep() const;
   PageNumber PreferredEnd() const;
@@ -190,11 +202,26 @@ class FreeSpace {
   // The running transaction.
   TxnId txn_ = 0;
   PageNumber old_page_count_ = 0;
-  RunSet taken_;
-  std::vector<PendingRun> freed_;
+  RunSet taken_;                   // by the innermost level
+  std::vector<PendingRun> freed_;  // by all levels
   uint64_t freed_pages_ = 0;
   uint64_t run_pages_ = 0;
   uint64_t reserved_ = 0;
+  // A run that the innermost level gave up and that level `level` had taken.
+  struct Kept {
+    Run run;
+    size_t level;
+  };
+  std::vector<Kept> kept_;
+  // What a nested level goes back to when it aborts.
+  struct Level {
+    RunSet taken;
+    std::vector<Kept> kept;
+    size_t freed;
+    uint64_t freed_pages, run_pages, reserved;
+    PageNumber page_count;
+  };
+  std::vector<Level> outer_;  // outermost first
   uint64_t grown_pages_ = 0;
   bool refreshed_ = false;
   // Of group commit, by Use: where the pages of the commit before end.

@@ -230,6 +230,7 @@ absl::Status FreeSpace::TakeLogPages(size_t count, std::vector<PageNumber>* page
 }
 
 absl::StatusOr<SealedLog> FreeSpace::Seal() {
+  JOHNNY_CHECK(outer_.empty());
   ReleaseIfSurplus();
   JOHNNY_ASSIGN_OR_RETURN(std::vector<NewSegment> fresh, ChooseSegments());
   TxnId oldest_needed = fresh.empty() && segments_.empty() ? 0 : txn_;

@@ -105,9 +105,7 @@ bool FreeSpace::CutTail() {
     return false;
   }
   page_count_ -= tail;  // first, so that Rollback() knows, should memory run out
-  data_.RemoveFrom(page_count_);
-  meta_.RemoveFrom(page_count_);
-  meta_region_.RemoveFrom(page_count_);
+  RemoveFrom(page_count_);
   return true;
 }
 

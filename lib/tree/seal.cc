@@ -10,8 +10,12 @@ namespace {
 
 using node::Header;
 
-// Appends what can be sealed below and including `frame`; false if it must stay.
+// Appends what can be sealed below and including `frame`; false if it must stay. Frames of the levels around the innermost one
+// stay with all below them: those levels refer to them, too.
 bool CollectBelow(const pager::FrameArena& frames, const FrameToSeal& at, uint32_t max_stamp, std::vector<FrameToSeal>* out) {
+  if (!frames.IsOwn(at.frame)) {
+    return false;
+  }
   Byte* page = frames.At(at.frame);
   bool all_below = true;
   if (at.level > 0) {

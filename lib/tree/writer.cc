@@ -64,6 +64,20 @@ absl::StatusOr<uint32_t> TreeWriter::NewFrame() {
   return frame;
 }
 
+// A frame of the innermost level with the bytes of `page`, which is given up. A frame passes its reservation on to its copy: no
+// more than one of the two will ever need a page.
+absl::StatusOr<uint32_t> TreeWriter::CopyToFrame(const Byte* page) {
+  bool from_frame = IsFramePage(page);
+  JOHNNY_ASSIGN_OR_RETURN(uint32_t frame, from_frame ? context_->frames->Allocate() : NewFrame());
+  std::memcpy(context_->frames->At(frame), page, page_size());
+  if (from_frame) {
+    context_->frames->Free(pager::FrameIndex(RefOf(page)));
+  } else {
+    JOHNNY_RETURN_IF_ERROR(context_->space->Free(Header(page)->page(), 1, Header(page)->birth));
+  }
+  return frame;
+}
+
 ChildRef TreeWriter::RefOf(const Byte* page) const {
   size_t frame = static_cast<size_t>(page - context_->frames->At(0)) / page_size();
   return {kFrameBit | frame, 0, 0};
@@ -78,12 +92,8 @@ absl::Status TreeWriter::DirtyPath() {
     JOHNNY_RETURN_IF_ERROR(EnsureRoom(clean));
   }
   for (int level = path_.top; level >= 0; --level) {
-    if (!IsFramePage(Page(level))) {
-      JOHNNY_ASSIGN_OR_RETURN(uint32_t frame, NewFrame());
-      const Byte* old = Page(level);
-      Byte* copy = context_->frames->At(frame);
-      std::memcpy(copy, old, page_size());
-      JOHNNY_RETURN_IF_ERROR(context_->space->Free(Header(old)->page(), 1, Header(old)->birth));
+    if (!IsOwn(Page(level))) {
+      JOHNNY_ASSIGN_OR_RETURN(uint32_t frame, CopyToFrame(Page(level)));
       ChildRef* root = &record_->root;
       if (level == path_.top) {
         *root = {kFrameBit | frame, 0, root->entries};
@@ -92,7 +102,7 @@ absl::Status TreeWriter::DirtyPath() {
         uint32_t index = path_.steps[level + 1].index;
         node::SetChild(parent, index, {kFrameBit | frame, 0, node::GetChild(parent, index).entries});
       }
-      path_.steps[level].page = copy;
+      path_.steps[level].page = context_->frames->At(frame);
     }
     uint32_t frame = pager::FrameIndex(RefOf(Page(level)));
     context_->frames->Touch(frame);
@@ -101,7 +111,7 @@ absl::Status TreeWriter::DirtyPath() {
   return absl::OkStatus();
 }
 
-// Makes child `index` of the leaf's parent a frame.
+// Makes child `index` of the leaf's parent a frame of the innermost level.
 absl::StatusOr<Byte*> TreeWriter::DirtySibling(uint32_t index) {
   Byte* parent = Dirty(1);
   ChildRef ref = node::GetChild(parent, index);
@@ -109,12 +119,10 @@ absl::StatusOr<Byte*> TreeWriter::DirtySibling(uint32_t index) {
   if (page == nullptr) {
     return context_->view->TakeError();
   }
-  if (pager::IsFrame(ref)) {
+  if (IsOwn(page)) {
     return const_cast<Byte*>(page);
   }
-  JOHNNY_ASSIGN_OR_RETURN(uint32_t frame, NewFrame());
-  std::memcpy(context_->frames->At(frame), page, page_size());
-  JOHNNY_RETURN_IF_ERROR(context_->space->Free(ref.page, 1, Header(page)->birth));
+  JOHNNY_ASSIGN_OR_RETURN(uint32_t frame, CopyToFrame(page));
   node::SetChild(parent, index, {kFrameBit | frame, 0, ref.entries});
   return context_->frames->At(frame);
 }
@@ -321,7 +329,7 @@ absl::StatusOr<bool> TreeWriter::ShareWithSibling(const LeafEntry& entry) {
       return context_->view->TakeError();
     }
     size_t free = page_size() - node::LeafBytesUsed(page);
-    if (free >= page_size() / (pager::IsFrame(ref) ? kShareWithFrame : kShareWithCommitted) && free > best_free) {
+    if (free >= page_size() / (IsOwn(page) ? kShareWithFrame : kShareWithCommitted) && free > best_free) {
       best_free = free;
       best = sibling;
     }

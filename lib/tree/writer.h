@@ -2,11 +2,13 @@
 // page numbers.
 //
 // Invariants
-//   1. The frames of a tree form a subtree at its root: the parent of a frame is a frame.
+//   1. The frames of a tree form a subtree at its root: the parent of a frame is a frame. So do those of the innermost nested
+//   level.
 //   2. Room for all pages that an operation may make is reserved before it changes anything, so kSizeLimit and kDiskFull leave
 //   the
 //      tree as it was. Any other error leaves it unusable; the transaction must abort.
-//   3. No leaf but a root is left empty; branches have at least one child.
+//   3. Only frames of the innermost nested level are changed; a frame of a level around it is copied like a committed page.
+//   4. No leaf but a root is left empty; branches have at least one child.
 // Thread rules: belongs to the write transaction.
 #ifndef JOHNNY_TREE_WRITER_H_
 #define JOHNNY_TREE_WRITER_H_
@@ -50,9 +52,13 @@ class TreeWriter {
   Byte* Dirty(int level) const { return const_cast<Byte*>(path_.steps[level].page); }
   uint32_t page_size() const { return context_->view->page_size(); }
   bool IsFramePage(const Byte* page) const { return context_->frames->Contains(page); }
+  bool IsOwn(const Byte* page) const {
+    return IsFramePage(page) && (context_->frames->depth() == 0 || context_->frames->IsOwn(pager::FrameIndex(RefOf(page))));
+  }
 
   absl::Status EnsureRoom(uint64_t pages);
   absl::StatusOr<uint32_t> NewFrame();
+  absl::StatusOr<uint32_t> CopyToFrame(const Byte* page);
   absl::Status DirtyPath();
   absl::StatusOr<Byte*> DirtySibling(uint32_t index);
   ChildRef RefOf(const Byte* page) const;
@@ -122,7 +128,7 @@ absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSea
 // Writes the pages with as few calls as their numbers allow. Sorts them.
 absl::Status WritePages(os::File* file, uint32_t page_size, SealedPages* pages);
 
-// Writes about half of the transaction's frames early, the coldest first, and frees them.
+// Writes about half of the innermost level's frames early, the coldest first, and frees them.
 absl::Status Spill(const WriteContext& context, absl::Span<TableRecord* const> records, uint64_t* spilled);
 
 }  // namespace johnny::tree

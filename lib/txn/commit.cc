@@ -172,6 +172,9 @@ class Committer {
 };
 
 absl::Status Txn::Commit(Durability durability) {
+  if (parent_ != nullptr) {
+    return CommitNested();
+  }
   if (failed_) {
     Abort();
     return MakeStatus(Code::kTxnFailed, "an earlier error in this transaction allows only abort; it was aborted");

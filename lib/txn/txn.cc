@@ -40,15 +40,14 @@ void Txn::Start(TxnId id, const readers::Snapshot& snapshot) {
   catalog_.record = snapshot.catalog;
   catalog_.changed = false;
   table_count_ = snapshot.table_count;
-  for (auto& state : tables_) {
-    if (state != nullptr) {
-      state->loaded = state->exists = state->changed = false;
-    }
+  for (TableState* state : loaded_) {
+    state->loaded = state->exists = state->changed = false;
   }
+  loaded_.clear();
   named_changes_.clear();
   on_named_ = false;
-  failed_ = false;
-  reset_ = false;
+  failed_ = spoilt_ = false;
+  pause_ = Pause::kNone;
   gone_ = false;
 }
 
@@ -84,7 +83,8 @@ absl::Status Txn::Pin() {
     sequence_ = sequence;
     view_ = pager::View(db_->store.get(), snapshot_.page_count, nullptr);
   } else {
-    reset_ = gone_ = failed_ = false;  // and all that was read of it still holds
+    pause_ = Pause::kNone;
+    gone_ = failed_ = false;  // and all that was read of it still holds
   }
   asked_ = &mine.asked;
   return absl::OkStatus();
@@ -135,10 +135,16 @@ void Txn::End() {
 }
 
 void Txn::Abort() {
+  if (parent_ != nullptr) {
+    return AbortNested();
+  }
   if (write_ && db_->space != nullptr) {
     try {
       db_->space->Rollback();
     } catch (const std::bad_alloc&) {
+      spoilt_ = true;
+    }
+    if (spoilt_) {
       db_->space.reset();  // the next write transaction loads the free log again
     }
   }
@@ -147,11 +153,11 @@ void Txn::Abort() {
 
 void Txn::Reset() {
   db_->board.Leave(slot_.index);
-  reset_ = true;
+  pause_ = Pause::kReset;
 }
 
 absl::Status Txn::Renew() {
-  JOHNNY_CHECK(!write_ && reset_);
+  JOHNNY_CHECK(!write_ && is_reset());
   absl::Status pinned = Pin();
   if (!pinned.ok()) {
     Reset();
@@ -184,7 +190,31 @@ absl::Status Txn::DirtyRecord(const TableState& state, bool may_use_reserve) {
   return AfterChange(catalog.Put(state.table->name, MakeSlice(record, sizeof record), tree::PutMode::kUpsert, may_use_reserve));
 }
 
+void Txn::MarkLoaded(TableState* state) {
+  if (!state->loaded) {
+    loaded_.push_back(state);
+    state->loaded = true;
+  }
+}
+
 absl::Status Txn::LoadState(const std::string& name, TableState* state) {
+  if (parent_ == nullptr) {
+    JOHNNY_RETURN_IF_ERROR(LoadFromCatalog(name, state));
+  } else {
+    // Not from the catalog: its record may be out of date.
+    TableState* outer = parent_->StateAt(*state->table);
+    if (!outer->loaded) {
+      JOHNNY_RETURN_IF_ERROR(parent_->LoadState(name, outer));
+    }
+    state->record = outer->record;
+    state->exists = outer->exists;
+    state->changed = outer->changed;
+  }
+  MarkLoaded(state);
+  return absl::OkStatus();
+}
+
+absl::Status Txn::LoadFromCatalog(const std::string& name, TableState* state) const {
   node::LeafValue stored;
   Lookup result = tree::Get(view_, catalog_.record, name, &stored);
   if (result == Lookup::kError) {
@@ -202,7 +232,6 @@ absl::Status Txn::LoadState(const std::string& name, TableState* state) {
       return MakeStatus(Code::kCorrupt, absl::StrCat("the catalog's record of table '", name, "' is impossible"));
     }
   }
-  state->loaded = true;
   return absl::OkStatus();
 }
 
@@ -238,8 +267,9 @@ absl::Status Txn::CreateTable(Table* table) {
   tree::TreeWriter catalog(&context, &catalog_.record);
   JOHNNY_RETURN_IF_ERROR(AfterChange(catalog.Put(table->name, MakeSlice(record, sizeof record), tree::PutMode::kNoOverwrite)));
   catalog_.changed = true;
+  MarkLoaded(state);
   state->record = {};
-  state->loaded = state->exists = state->changed = true;
+  state->exists = state->changed = true;
   table_count_++;
   return absl::OkStatus();
 }
@@ -409,8 +439,8 @@ absl::Status Txn::SpillIfOverBudget() {
   for (Cursor* cursor : main_.cursors) {
     cursor->Save();
   }
-  for (auto& state : tables_) {
-    if (state != nullptr && state->exists) {
+  for (TableState* state : loaded_) {
+    if (state->exists) {
       records.push_back(&state->record);
       for (Cursor* cursor : state->cursors) {
         cursor->Save();

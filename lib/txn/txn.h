@@ -1,8 +1,8 @@
 // Read and write transactions.
 //
 // A read transaction is a slot with a pinned snapshot. A write transaction holds the writer lock, changes trees in frames, and
-// publishes them by the commit protocol (commit.cc), or drops them.
-// Thread rules: one thread at a time; may be handed between threads.
+// publishes them by the commit protocol (commit.cc), or drops them. A nested transaction (nested.cc) is one level further in of
+// the write transaction around it, which pauses meanwhile. Thread rules: one thread at a time; may be handed between threads.
 #ifndef JOHNNY_TXN_TXN_H_
 #define JOHNNY_TXN_TXN_H_
 
@@ -47,21 +47,26 @@ class Txn {
   void Abort();
   // A read transaction on a named snapshot, which cannot be reset. kNoSnapshot, kReadersFull, kCorrupt.
   absl::Status BeginNamed(const std::string& name);
+  // A write transaction nested in `parent`, which must not have failed or been paused, and whose depth is below kMaxDepth.
+  void BeginNested(Txn* parent);
   // Read transactions: unpin, and pin the then newest snapshot.
   void Reset();
   absl::Status Renew();
 
   bool active() const { return active_; }
   bool write() const { return write_; }
-  bool is_reset() const { return reset_; }
+  bool paused() const { return pause_ != Pause::kNone; }  // reset, or a nested one is open
+  bool is_reset() const { return pause_ == Pause::kReset; }
+  bool is_nested() const { return parent_ != nullptr; }
   bool on_named() const { return on_named_; }
   bool failed() const { return failed_; }
   // Whether a read transaction has been asked to give its snapshot up; it has, then.
   bool IsGone() { return asked_->load(std::memory_order_relaxed) == id_ && GiveUp(); }
   void SetLabel(absl::string_view label);
   uint32_t slot_index() const { return slot_.index; }
-  // Only abort is left, as after memory ran out in the middle of a change.
-  void Fail() { failed_ = true; }
+  // Memory ran out in the middle of a change: only abort is left, even to the transactions around a nested one, since what would
+  // undo the change may be incomplete.
+  void Fail() { failed_ = spoilt_ = true; }
   TxnId id() const { return id_; }
   const readers::Snapshot& snapshot() const { return snapshot_; }
   const pager::View& view() const { return view_; }
@@ -76,6 +81,8 @@ class Txn {
   absl::Status DropTable(Table* table);
   absl::Status RenameTable(Table* table, Table* to);
   absl::Status ClearTable(TableState* state);
+  // Whether this transaction or one around it has cursors on the table.
+  bool HasCursors(const Table& table);
   const format::TableRecord& catalog() const { return catalog_.record; }
   uint64_t table_count() const { return table_count_; }
 
@@ -100,6 +107,8 @@ class Txn {
   absl::Status TakeError() { return view_.TakeError(); }
 
   // ---- Figures ----
+  // Of the whole write transaction, whatever the depth.
+  uint32_t depth() const { return parent_ == nullptr ? 0 : db_->frames.depth(); }
   uint64_t changed_pages() const { return write_ ? db_->frames.live() : 0; }
   uint64_t spilled_pages() const { return spilled_; }
   uint64_t extent_pages_written() const { return write_ ? db_->space->run_pages() : 0; }
@@ -115,6 +124,12 @@ class Txn {
   bool GiveUp();
   void End();
   absl::Status LoadState(const std::string& name, TableState* state);
+  absl::Status LoadFromCatalog(const std::string& name, TableState* state) const;
+  void MarkLoaded(TableState* state);
+  absl::Status CommitNested();
+  void AbortNested();
+  void EndNested();
+  static void HandOver(TableState* state, TableState* outer);
   tree::WriteContext Context();
   TableState* StateAt(const Table& table);
   // Before a table's first change: makes its catalog record's leaf dirty, so that the commit needs no page that was not reserved.
@@ -125,10 +140,13 @@ class Txn {
   absl::Status SpillIfOverBudget();
 
   Database* db_;
+  Txn* parent_ = nullptr;  // of a nested transaction
   bool active_ = false;
   bool write_ = false;
-  bool reset_ = false;
+  enum class Pause : uint8_t { kNone, kReset, kNested };
+  Pause pause_ = Pause::kNone;
   bool failed_ = false;
+  bool spoilt_ = false;  // free space or frames may not be what they should be
   bool gone_ = false;
   bool labelled_ = false;
   readers::SlotHold slot_;  // idle between read transactions
@@ -142,6 +160,7 @@ class Txn {
   TableState main_;
   TableState catalog_;
   std::vector<std::unique_ptr<TableState>> tables_;  // by table index
+  std::vector<TableState*> loaded_;                  // those of them that are
   uint64_t table_count_ = 0;
   uint64_t spilled_ = 0;
   Database::Committing committing_;

@@ -222,6 +222,90 @@ void Tables(Script* script) {
   script->CheckNow();
 }
 
+// Changes of all kinds in transactions that nest, end either way, or are open still when the outermost ends.
+void ChangeNested(Script* script, int depth) {
+  for (uint64_t steps = 1 + script->Below(3); steps > 0; --steps) {
+    ChangeSome(script, 1 + script->Below(40), 150, 700);
+    std::string table = absl::StrCat("table", script->Below(3));
+    switch (script->Below(9)) {
+      case 0:
+        script->Put("", KeyOf(script->Below(6)), script->RandomBytes(3000 + script->Below(20000)));
+        break;
+      case 1:
+        script->CreateSnapshot(absl::StrCat("snapshot", script->Below(2)));
+        break;
+      case 2:
+        script->CreateTable(table);
+        script->DropTable(table);
+        break;
+      case 3:
+        script->CreateTable(table);
+        script->ClearTable(table);
+        break;
+      case 4:
+      case 5:
+        script->CreateTable(table);
+        ChangeSome(script, 1 + script->Below(30), 60, 300, table);
+        break;
+      default:
+        break;
+    }
+    if (depth < 4 && script->Below(2) == 0) {
+      script->BeginNested();
+      ChangeNested(script, depth + 1);
+      uint64_t end = script->Below(7);
+      if (end < 3) {
+        script->AbortNested();
+      } else if (end < 6) {
+        script->CommitNested();
+      }
+    }
+  }
+}
+
+void CommitNested(Script* script, int commits) {
+  for (int i = 0; i < commits; ++i) {
+    script->Begin();
+    ChangeNested(script, 0);
+    if (script->Below(6) == 0) {
+      script->Abort();
+    } else {
+      script->Commit();
+    }
+  }
+}
+
+void Nested(Script* script) {
+  script->options()->memory_budget = 64 * 4096;
+  script->Open(JOHNNY_CREATE);
+  Fill(script, 100, 500);
+  for (int i = 0; i < 3; ++i) {
+    CommitNested(script, 3);
+    script->CheckNow();
+    if (script->Below(3) == 0) {
+      script->Kill();
+      script->Open();
+    }
+  }
+}
+
+// A write fails in a nested transaction, which is aborted, and the one around it goes on; or in its commit.
+void NestedFailedWrite(Script* script) {
+  script->options()->memory_budget = 64 * 4096;
+  script->Open(JOHNNY_CREATE);
+  Fill(script, 100, 500);
+  for (int i = 0; i < 4; ++i) {
+    script->ExpectFaults(true);
+    script->system()->SetFault({.call = Call::kWrite, .skip = script->Below(12), .partial = script->Below(2) == 0});
+    CommitNested(script, 2);
+    script->Kill();
+    script->system()->ClearFault();
+    script->ExpectFaults(false);
+    script->Open();
+  }
+  script->CheckNow();
+}
+
 // Commits of all kinds, in which names come and go while every page is soon used again.
 void CommitNamed(Script* script, int commits) {
   for (int i = 0; i < commits; ++i) {
@@ -387,6 +471,9 @@ const std::vector<Scenario>& Scenarios() {
       {"tables_lazy", 0.03, JOHNNY_LAZY, Tables},
       {"named_snapshots", 0.03, JOHNNY_TWO_PHASE, NamedSnapshots},
       {"named_snapshots_lazy", 0.05, JOHNNY_LAZY, NamedSnapshots},
+      {"nested", 0.03, JOHNNY_TWO_PHASE, Nested},
+      {"nested_lazy", 0.02, JOHNNY_LAZY, Nested},
+      {"nested_failed_write", 0.02, JOHNNY_TWO_PHASE, NestedFailedWrite},
       {"reopening", 0.03, JOHNNY_TWO_PHASE, Reopening},
       {"reopening_lazy", 0.03, JOHNNY_LAZY, Reopening},
       {"takeover", 0.02, JOHNNY_TWO_PHASE, Takeover},

@@ -154,6 +154,8 @@ const SeededCase kCases[] = {
     {"ReuseOneTxnEarly", SeededBug::kReuseOneTxnEarly, EnumerateCrashes, "reuse_lazy"},
     {"NoSyncAfterGrowth", SeededBug::kNoSyncAfterGrowth, EnumerateCrashes, "growth"},
     {"RollbackLeaksPages", SeededBug::kRollbackLeaksPages, AbortsKeepSpace, ""},
+    {"NestedAbortLeaks", SeededBug::kNestedAbortLeaks, EnumerateCrashes, "nested"},
+    {"NestedReusesOuter", SeededBug::kNestedReusesOuter, EnumerateCrashes, "nested"},
     {"RetriedSync", SeededBug::kRetriedSync, EnumerateCrashes, "failed_sync"},
     {"StalePinnedSnapshot", SeededBug::kStalePinnedSnapshot, ReadersKeepTheirSnapshots, ""},
     {"PageFreedTwice", SeededBug::kPageFreedTwice, ReadersKeepTheirSnapshots, ""},

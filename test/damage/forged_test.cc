@@ -96,6 +96,37 @@ TEST_F(ForgedTest, RepairedPagesAreReached) {
   }
 }
 
+// The record is refused when the table is opened; nothing may rely on it afterwards, as spilling did.
+TEST_F(ForgedTest, ARefusedTableRecordIsNotUsed) {
+  for (const UsedPage& page : image_.pages) {
+    size_t at = image_.bytes.find("named", page.page * kPageSize);
+    if (page.kind != JOHNNY_PAGE_LEAF || page.table != "(none)" || at >= (page.page + 1) * kPageSize) {
+      continue;
+    }
+    std::string bytes = image_.bytes;
+    Byte* stored = reinterpret_cast<Byte*>(bytes.data()) + at + 5;
+    format::TableRecord record = format::LoadTableRecord(stored);
+    ASSERT_FALSE(record.empty());
+    record.root.page = format::kMaxPageNumber + 1 + 1000000;  // a frame's index
+    format::StoreTableRecord(stored, record);
+    RepairUpwards(&bytes, page.page);
+    TempDir dir;
+    WriteFile(dir.File("db"), bytes);
+    johnny_options options = TestOptions();
+    options.memory_budget = 64 * kPageSize;
+    Env env(dir.File("db"), options);
+    Txn txn(env);
+    johnny_table* table = nullptr;
+    EXPECT_EQ(txn.OpenTable("named", 0, &table), JOHNNY_CORRUPT);
+    for (int i = 0; i < 200; ++i) {
+      ASSERT_OK(txn.Put("new" + NumberedKey(i), Pattern(1500, 1)));
+    }
+    EXPECT_GT(txn.Info().spilled_pages, 0u);
+    return;
+  }
+  FAIL() << "the catalog has no leaf with the table";
+}
+
 TEST_F(ForgedTest, EveryHeaderField) {
   for (const UsedPage& page : Representatives()) {
     for (size_t offset = 8; offset < format::kPageHeaderSize; offset += 2) {

@@ -81,6 +81,10 @@ void Harness::Run(const Op& op) {
       return NamedDelete(op);
     case Kind::kNamedOpen:
       return NamedOpen(op);
+    case Kind::kNestedBegin:
+      return NestedBegin();
+    case Kind::kNestedEnd:
+      return NestedEnd(op.a % 2 == 0);
   }
 }
 
@@ -299,8 +303,7 @@ void Harness::TableDrop(const Op& op) {
   Context* writer = Writer();
   std::string name = AnyTable(*writer, op.a);
   Result result = johnny_table_drop(writer->txn.get(), Handle(writer, name));
-  bool has_cursors = std::any_of(writer->cursors.begin(), writer->cursors.end(),
-                                 [&](const CursorModel& cursor) { return cursor.table == name; });
+  bool has_cursors = HasCursors(name);
   if (name.empty()) {
     RC_ASSERT(result == JOHNNY_INVALID_ARGUMENT);
   } else if (has_cursors) {
@@ -315,8 +318,7 @@ void Harness::TableRename(const Op& op) {
   Context* writer = Writer();
   std::string name = AnyTable(*writer, op.a);
   std::string new_name = kTableNames[op.b % std::size(kTableNames)];
-  bool has_cursors = std::any_of(writer->cursors.begin(), writer->cursors.end(),
-                                 [&](const CursorModel& cursor) { return cursor.table == name; });
+  bool has_cursors = HasCursors(name);
   if (name.empty() || has_cursors || name == new_name) {
     return;
   }
@@ -409,17 +411,21 @@ void Harness::EndWriter(bool commit, uint32_t durability) {
   if (writer_ == nullptr) {
     return;
   }
+  outer_.push_back(std::move(writer_));
+  Txn& outermost = outer_.front()->txn;
   if (commit) {
-    RC_ASSERT(writer_->txn.CommitWith(durability) == JOHNNY_OK);
-    newest_ = writer_->state;
-    named_ = *writer_->named;
+    RC_ASSERT(outermost.CommitWith(durability) == JOHNNY_OK);
+    newest_ = outer_.back()->state;
+    named_ = *outer_.back()->named;
   } else {
-    RC_ASSERT(writer_->txn.Abort() == JOHNNY_OK);
+    RC_ASSERT(outermost.Abort() == JOHNNY_OK);
   }
-  for (CursorModel& cursor : writer_->cursors) {
-    RC_ASSERT(cursor.cursor.Next() == JOHNNY_TXN_ENDED);
+  for (; !outer_.empty(); outer_.pop_back()) {
+    for (CursorModel& cursor : outer_.back()->cursors) {
+      RC_ASSERT(cursor.cursor.Next() == JOHNNY_TXN_ENDED);
+    }
+    RC_ASSERT(outer_.back()->txn.Put("k", "v") == JOHNNY_TXN_ENDED);
   }
-  writer_ = nullptr;
   RC_ASSERT(env_.Findings() == "");
 }
 

@@ -48,7 +48,7 @@ class Harness {
 
   using Range = std::pair<Contents::const_iterator, Contents::const_iterator>;
 
-  Context* Writer();
+  Context* Writer();            // the innermost one, begun if need be
   Context* Any(uint32_t n);     // the writer (begun if need be) or a reader that is not reset
   Context* Reader(uint32_t n);  // null: there is none
   CursorModel* AnyCursor(Context* context, uint32_t n);
@@ -85,6 +85,11 @@ class Harness {
   static void CheckNames(const Context& context);
   void CheckNamed(const Env& env);
 
+  void NestedBegin();
+  void NestedEnd(bool commit);
+  void CheckPaused();
+  bool HasCursors(const std::string& table) const;
+
   void BeginRead();
   void EndRead(uint32_t n);
   void Reset(uint32_t n);
@@ -103,6 +108,7 @@ class Harness {
   std::shared_ptr<State> newest_ = std::make_shared<State>(State{{"", {}}});
   Named named_;  // of the newest snapshot
   Env env_;
+  std::vector<std::unique_ptr<Context>> outer_;  // of writer_, when that is nested; the outermost first
   std::unique_ptr<Context> writer_;
   std::vector<std::unique_ptr<Context>> readers_;
 };

@@ -50,6 +50,8 @@ enum class Kind {
   kNamedCreate,
   kNamedDelete,
   kNamedOpen,
+  kNestedBegin,
+  kNestedEnd,
 };
 
 // What a, b and c mean is up to the kind; each is taken modulo what there is to choose from.
@@ -66,7 +68,7 @@ inline std::ostream& operator<<(std::ostream& out, const Op& op) {
                                        "CursorSeek", "CursorGet",   "CursorPut",   "CursorDelete", "CursorWalk",  "TableCreate",
                                        "TableClear", "TableDrop",   "TableRename", "BeginRead",    "EndRead",     "Reset",
                                        "Renew",      "Check",       "Commit",      "Abort",        "Sync",        "Kill",
-                                       "Reopen",     "NamedCreate", "NamedDelete", "NamedOpen"};
+                                       "Reopen",     "NamedCreate", "NamedDelete", "NamedOpen",    "NestedBegin", "NestedEnd"};
   return out << kNames[static_cast<int>(op.kind)] << "(" << op.a << ", " << op.b << ", " << op.c << ")";
 }
 
@@ -139,7 +141,7 @@ inline rc::Gen<std::vector<Op>> OpLists() {
        {1, Kind::kTableRename}, {4, Kind::kBeginRead},   {2, Kind::kEndRead},     {1, Kind::kReset},
        {2, Kind::kRenew},       {3, Kind::kCheck},       {7, Kind::kCommit},      {2, Kind::kAbort},
        {1, Kind::kSync},        {1, Kind::kKill},        {1, Kind::kReopen},      {2, Kind::kNamedCreate},
-       {1, Kind::kNamedDelete}, {2, Kind::kNamedOpen}});
+       {1, Kind::kNamedDelete}, {2, Kind::kNamedOpen},   {6, Kind::kNestedBegin}, {5, Kind::kNestedEnd}});
   auto number = rc::gen::inRange<uint32_t>(0, 1u << 20);
   auto op =
       rc::gen::map(rc::gen::tuple(kinds, number, number, number), [](const std::tuple<Kind, uint32_t, uint32_t, uint32_t>& t) {

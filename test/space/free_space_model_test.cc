@@ -1,4 +1,4 @@
-// The free set against a plain account of every page, through random transactions, rollbacks, readers and reloads.
+// The free set against a plain account of every page, through random transactions, nested ones, rollbacks, readers and reloads.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -14,6 +14,8 @@ struct Life {
 };
 
 class Account {
+  using Freed = std::vector<std::pair<PageNumber, TxnId>>;
+
  public:
   Account(uint32_t page_size, uint32_t seed) : file_(page_size), random_(seed) {}
 
@@ -23,11 +25,8 @@ class Account {
     std::map<PageNumber, TxnId> used = used_;
     std::set<PageNumber> log_before = file_.LogPages();
     TxnId txn = file_.Begin();
-    std::vector<std::pair<PageNumber, TxnId>> freed;
-    for (size_t steps = random_() % 4; steps > 0; --steps) {
-      Take(txn);
-      Free(txn, &freed);
-    }
+    Freed freed;
+    TakeAndFree(txn, 0, &freed);
     PageNumber count_before = before.page_count;
     if (random_() % 4 == 0) {
       if (random_() % 2 == 0) {
@@ -94,6 +93,34 @@ class Account {
   }
 
  private:
+  void TakeAndFree(TxnId txn, int depth, Freed* freed) {
+    for (size_t steps = random_() % 4; steps > 0; --steps) {
+      Take(txn);
+      Free(txn, freed);
+      if (depth < 4 && random_() % 6 == 0) {
+        RunNested(txn, depth + 1, freed);
+      }
+    }
+  }
+
+  void RunNested(TxnId txn, int depth, Freed* freed) {
+    file_.space().ReleasePending();
+    FreeState before = StateOf(file_.space());
+    Freed freed_before = *freed;
+    outer_used_.push_back(used_);
+    file_.space().BeginNested();
+    TakeAndFree(txn, depth, freed);
+    if (random_() % 2 == 0) {
+      file_.space().CommitNested();
+    } else {
+      file_.space().AbortNested();
+      used_ = std::move(outer_used_.back());
+      *freed = std::move(freed_before);
+      EXPECT_TRUE(StateOf(file_.space()) == before) << "abort restores the state at BeginNested()";
+    }
+    outer_used_.pop_back();
+  }
+
   void Take(TxnId txn) {
     std::vector<PageNumber> pages;
     if (mood_ == Mood::kQuiet || mood_ == Mood::kEmpty) {
@@ -111,6 +138,9 @@ class Account {
     for (PageNumber page : pages) {
       ASSERT_TRUE(used_.emplace(page, txn).second) << "page " << page << " is in use already";
       ASSERT_EQ(log_birth_.count(page), 0u) << "page " << page << " is the log's";
+      for (const auto& outer : outer_used_) {
+        ASSERT_EQ(outer.count(page), 0u) << "page " << page << " would be in use again after an abort";
+      }
       ASSERT_LT(page, file_.space().page_count());
       ASSERT_GE(page, format::FirstPage(file_.store().page_size()));
       CheckReusable(page);
@@ -126,7 +156,7 @@ class Account {
     }
   }
 
-  void Free(TxnId txn, std::vector<std::pair<PageNumber, TxnId>>* freed) {
+  void Free(TxnId txn, Freed* freed) {
     constexpr size_t kMost[] = {50, 10, 1000, 4};
     size_t most = std::max<size_t>(kMost[static_cast<int>(mood_)],
                                    used_.size() > 700 ? 100 : 0);  // the simulated file has 2,048 large pages
@@ -162,6 +192,7 @@ class Account {
   uint64_t cut_ = 0;          // pages by which the database was made smaller
   uint64_t grown_again_ = 0;  // and larger again after that
   std::map<PageNumber, TxnId> used_;
+  std::vector<std::map<PageNumber, TxnId>> outer_used_;  // at the begin of each nested level
   std::map<PageNumber, TxnId> log_birth_;
   std::map<PageNumber, Life> lives_;  // the last one of each page that was freed
 };

@@ -1,6 +1,8 @@
 #include "support/crash_script.h"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "api/internal.h"
@@ -36,7 +38,7 @@ void Script::BuryProcesses() {
     return;
   }
   env_ = nullptr;  // which stops what goes on in the threads of the dead
-  johnny_abort(std::exchange(txn_, nullptr));
+  johnny_abort(TakeOutermost());
   for (auto& process : processes_) {
     process->Kill();
   }
@@ -48,8 +50,7 @@ void Script::DropHandles() {
     johnny_abort(reader);
   }
   readers_.clear();
-  johnny_abort(txn_);
-  txn_ = nullptr;
+  johnny_abort(TakeOutermost());
   if (env_ != nullptr && johnny_close(env_) == JOHNNY_IN_USE) {
     problems_.push_back("johnny_close: JOHNNY_IN_USE although every transaction was ended");
   }
@@ -146,7 +147,7 @@ void Script::Close() {
     johnny_abort(reader);
   }
   readers_.clear();
-  johnny_abort(std::exchange(txn_, nullptr));
+  johnny_abort(TakeOutermost());
   bool refused = writes_refused_;
   int code = johnny_close(std::exchange(env_, nullptr));
   if (refused) {
@@ -366,7 +367,7 @@ void Script::Commit(uint32_t durability) {
   possible_[index] = working_;
   Mark(MarkKind::kCommitBegan, index);
   uint32_t asked = durability == JOHNNY_DURABILITY_DEFAULT ? options_.durability : durability;
-  last_commit_code_ = johnny_commit_with(std::exchange(txn_, nullptr), durability);
+  last_commit_code_ = johnny_commit_with(TakeOutermost(), durability);
   if (last_commit_code_ == JOHNNY_OK) {
     // A commit without changes makes no snapshot: its content is found under the id of an earlier one.
     history_.commits.back().id = std::min(id, NewestId());
@@ -397,8 +398,49 @@ uint64_t Script::NewestId() {
 
 void Script::Abort() {
   if (txn_ != nullptr) {
-    Expect(johnny_abort(std::exchange(txn_, nullptr)), "johnny_abort");
+    Expect(johnny_abort(TakeOutermost()), "johnny_abort");
   }
+}
+
+johnny_txn* Script::TakeOutermost() {
+  johnny_txn* outermost = outer_.empty() ? txn_ : outer_.front().first;
+  outer_.clear();
+  txn_ = nullptr;
+  return outermost;
+}
+
+void Script::BeginNested() {
+  johnny_txn* inner = nullptr;
+  if (txn_ != nullptr && !txn_failed_ && Changed(johnny_begin_nested(txn_, 0, &inner), "johnny_begin_nested")) {
+    outer_.emplace_back(std::exchange(txn_, inner), working_);
+  }
+}
+
+void Script::CommitNested() {
+  if (outer_.empty() || txn_failed_) {
+    AbortNested();
+    return;
+  }
+  int code = johnny_commit(txn_);
+  txn_ = outer_.back().first;
+  outer_.pop_back();
+  Changed(code, "johnny_commit (nested)");
+}
+
+void Script::AbortNested() {
+  if (outer_.empty()) {
+    return;
+  }
+  Expect(johnny_abort(txn_), "johnny_abort (nested)");
+  std::tie(txn_, working_) = std::move(outer_.back());
+  outer_.pop_back();
+  johnny_txn_info info{};
+  info.struct_size = sizeof info;
+  Expect(johnny_txn_get_info(txn_, &info), "johnny_txn_get_info");
+  if (info.failed != 0) {
+    problems_.push_back("a failed nested transaction made the one around it fail");
+  }
+  txn_failed_ = false;
 }
 
 void Script::Sync() {

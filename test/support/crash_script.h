@@ -79,6 +79,10 @@ class Script {
   void DeleteSnapshot(const std::string& name);
   void Commit(uint32_t durability = JOHNNY_DURABILITY_DEFAULT);
   void Abort();
+  // What follows is done in a transaction nested in the running one. Commit() and Abort() end all of them.
+  void BeginNested();
+  void CommitNested();
+  void AbortNested();
   // Of the newest snapshot, without a call to the system.
   uint64_t NewestId();
   void Sync();
@@ -109,6 +113,7 @@ class Script {
   johnny_table* Table(const std::string& name, uint32_t flags);
   void TakeStateOfOpened();
   int FindState(const Hash128& digest, std::string* problem);
+  johnny_txn* TakeOutermost();
   void DropHandles();
   void BuryProcesses();
 
@@ -120,7 +125,8 @@ class Script {
   bool faults_expected_ = false;
 
   johnny_env* env_ = nullptr;
-  johnny_txn* txn_ = nullptr;
+  johnny_txn* txn_ = nullptr;                                    // the innermost
+  std::vector<std::pair<johnny_txn*, DatabaseContents>> outer_;  // what it is nested in, with what each holds
   bool txn_failed_ = false;
   std::vector<std::pair<johnny_txn*, Hash128>> readers_;
   bool writes_refused_ = false;

@@ -156,6 +156,18 @@ Result Txn::Begin(const Env& env, uint32_t flags) {
   return result;
 }
 
+Txn Txn::In(const Txn& parent) {
+  Txn txn;
+  EXPECT_OK(txn.BeginIn(parent));
+  return txn;
+}
+
+Result Txn::BeginIn(const Txn& parent) {
+  Result result = johnny_begin_nested(parent.get(), 0, &txn_);
+  live_ = result.ok();
+  return result;
+}
+
 Txn Txn::On(const Env& env, const std::string& name) {
   Txn txn;
   EXPECT_OK(txn.BeginOn(env, name));

