@@ -1,6 +1,7 @@
 #include "support/crash_script.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "api/internal.h"
@@ -36,6 +37,7 @@ void Script::BuryProcesses() {
     return;
   }
   env_ = nullptr;  // which stops what goes on in the threads of the dead
+  while_syncing_ = nullptr;
   johnny_abort(std::exchange(txn_, nullptr));
   for (auto& process : processes_) {
     process->Kill();
@@ -180,26 +182,80 @@ void Script::StartProcess(uint32_t flags) {
   }
 }
 
-void Script::RunAndKill(const std::string& yield_point, uint64_t nth, const std::function<void()>& work) {
+bool Script::RunAndKill(const std::string& yield_point, uint64_t nth, const std::function<void()>& work) {
   if (processes_.size() < 2) {
+    return false;
+  }
+  working_process_ = processes_[processes_.size() - 2].get();
+  VirtualProcess* working = working_process_;
+  reached_.clear();
+  working->AtYieldPoints([this, yield_point, nth](const std::string& where) { Reached(where, yield_point, nth); });
+  bool ended = working->Run([this, working, work] {
+    work();
+    EndOrphan(working);
+  });
+  if (ended) {
+    Abort();
+    working->Kill();
+  } else if (txn_ != nullptr) {
+    orphans_[working] = std::exchange(txn_, nullptr);
+  }
+  return ended;
+}
+
+void Script::Reached(const std::string& where, const std::string& kill_at, uint64_t nth) {
+  std::function<void()> job;
+  bool dies = false;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    dies = reached_[where]++ == nth && where == kill_at;
+    if (where == "sync" && !dies) {
+      job.swap(while_syncing_);
+    }
+  }
+  if (dies) {
+    working_process_->Kill();
+  } else if (job) {
+    job();
+  }
+}
+
+void Script::EndOrphan(const VirtualProcess* process) {
+  if (auto orphan = orphans_.extract(process); !orphan.empty()) {
+    johnny_abort(orphan.mapped());
+  }
+}
+
+void Script::Rejoin() {
+  if (env_ == nullptr || txn_ != nullptr) {
     return;
   }
-  VirtualProcess* working = processes_[processes_.size() - 2].get();
-  working->AtYieldPoints([working, yield_point, nth, hits = uint64_t{0}](const std::string& where) mutable {
-    if (where == yield_point && hits++ == nth) {
-      working->Kill();
-    }
-  });
-  if (working->Run(work)) {
-    working->Kill();
+  test::Env& env = working_process_->env();
+  if (Expect(env.Close().code(), "johnny_close beside others")) {
+    Mark(MarkKind::kSynced);
+  }
+  johnny_options options = options_;
+  options.flags = 0;
+  if (Expect(working_process_->Open(kPath, options).code(), "johnny_open beside others")) {
+    env_ = env.get();
+  }
+}
+
+void Script::InOtherProcess(const std::function<void()>& work) {
+  johnny_env* own = env_;
+  if (own != nullptr && txn_ == nullptr) {
+    env_ = processes_.back()->env().get();
+    work();
+    env_ = own;
   }
 }
 
 void Script::TakeOver() {
-  if (processes_.size() < 2) {
+  auto heir = std::find_if(processes_.begin(), processes_.end(), [](const auto& process) { return !process->dead(); });
+  if (heir == processes_.end()) {
     return;
   }
-  env_ = processes_.back()->env().get();
+  env_ = (*heir)->env().get();
   uint64_t largest = expectation_.largest_id();
   Begin();
   if (txn_ == nullptr) {
@@ -224,17 +280,23 @@ void Script::TakeOver() {
   contents_ = possible_[found];
 }
 
-void Script::Begin() {
+void Script::Begin(uint32_t flags) {
   if (env_ == nullptr || txn_ != nullptr) {
     return;
   }
-  int code = johnny_begin(env_, JOHNNY_NO_WAIT, &txn_);
+  johnny_env* env = env_;
+  johnny_txn* txn = nullptr;
+  int code = johnny_begin(env, flags, &txn);
+  if (env != env_) {  // this thread's process has died meanwhile
+    johnny_abort(txn);
+    return;
+  }
   if (code != JOHNNY_OK) {
-    txn_ = nullptr;
     writes_refused_ |= code == JOHNNY_WRITES_REFUSED;
     Expect(code, "johnny_begin");
     return;
   }
+  txn_ = txn;
   if (writes_refused_) {
     problems_.push_back("a write transaction began although writes are to be refused");
   }
@@ -352,6 +414,15 @@ void Script::DeleteSnapshot(const std::string& name) {
   }
 }
 
+int Script::BeginCommit(johnny_txn** txn) {
+  int index = static_cast<int>(history_.commits.size());
+  history_.commits.push_back(MakeCommitRecord(johnny_txn_id(txn_), working_));
+  possible_[index] = working_;
+  Mark(MarkKind::kCommitBegan, index);
+  *txn = std::exchange(txn_, nullptr);
+  return index;
+}
+
 void Script::Commit(uint32_t durability) {
   if (txn_ == nullptr) {
     return;
@@ -360,13 +431,11 @@ void Script::Commit(uint32_t durability) {
     Abort();
     return;
   }
-  int index = static_cast<int>(history_.commits.size());
-  uint64_t id = johnny_txn_id(txn_);
-  history_.commits.push_back(MakeCommitRecord(id, working_));
-  possible_[index] = working_;
-  Mark(MarkKind::kCommitBegan, index);
+  johnny_txn* txn = nullptr;
+  int index = BeginCommit(&txn);
+  uint64_t id = history_.commits.back().id;
   uint32_t asked = durability == JOHNNY_DURABILITY_DEFAULT ? options_.durability : durability;
-  last_commit_code_ = johnny_commit_with(std::exchange(txn_, nullptr), durability);
+  last_commit_code_ = johnny_commit_with(txn, durability);
   if (last_commit_code_ == JOHNNY_OK) {
     // A commit without changes makes no snapshot: its content is found under the id of an earlier one.
     history_.commits.back().id = std::min(id, NewestId());
@@ -383,6 +452,94 @@ void Script::Commit(uint32_t durability) {
   } else {
     Mark(MarkKind::kCommitFailed, index);
   }
+}
+
+void Script::CommitGroup(const std::vector<std::function<void()>>& edits) {
+  if (txn_ == nullptr || txn_failed_) {
+    Abort();
+    return;
+  }
+  ended_ = 0;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    while_syncing_ = [this, edits] {
+      for (const auto& edit : edits) {
+        SealOneMore(edit);
+      }
+    };
+  }
+  CommitOfGroup();
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (std::exchange(while_syncing_, nullptr) && !working_process_->dead()) {
+      problems_.push_back("a durable commit did without a sync");
+      return;
+    }
+  }
+  while (ended_ < edits.size() && !working_process_->dead()) {
+    std::this_thread::yield();
+  }
+  working_process_->StayIfDead();
+}
+
+// By the thread whose syncs are under way. Returns when the commit waits to be published.
+void Script::SealOneMore(const std::function<void()>& edit) {
+  VirtualProcess* process = working_process_;
+  auto begun = std::make_shared<std::atomic<bool>>(false);
+  process->RunBeside([this, process, edit, begun] {
+    Begin(/*flags=*/0);
+    *begun = true;
+    edit();
+    CommitOfGroup();
+    EndOrphan(process);
+    ++ended_;
+  });
+  while (!*begun && !process->dead()) {
+    std::this_thread::yield();
+  }
+  process->StayIfDead();
+  johnny_env* env = env_;
+  johnny_txn* probe = nullptr;
+  if (env == nullptr) {
+    return;
+  }
+  if (Expect(johnny_begin(env, 0, &probe), "johnny_begin behind a sealed commit")) {
+    Mark(MarkKind::kIdHandedOut, static_cast<int64_t>(johnny_txn_id(probe)));
+    johnny_abort(probe);
+  }
+}
+
+void Script::CommitOfGroup() {
+  if (txn_ == nullptr || txn_failed_) {
+    Abort();
+    return;
+  }
+  johnny_txn* txn = nullptr;
+  int index = BeginCommit(&txn);
+  contents_ = working_;  // what the next one builds on
+  int code = johnny_commit_with(txn, JOHNNY_TWO_PHASE);
+  working_process_->StayIfDead();
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (Expect(code, "johnny_commit in a group")) {
+    largest_committed_id_ = std::max(largest_committed_id_, history_.commits[static_cast<size_t>(index)].id);
+    Mark(MarkKind::kCommitDurable, index);
+  }
+}
+
+void Script::ReadSnapshot(const std::string& name) {
+  if (env_ == nullptr) {
+    return;
+  }
+  johnny_txn* reader = nullptr;
+  Hash128 digest;
+  std::string problem;
+  if (!Expect(johnny_begin_snapshot(env_, name.c_str(), &reader), "johnny_begin_snapshot")) {
+    return;
+  }
+  if (!Expect(DigestOf(reader, &digest, &problem), "reading a named snapshot") || digest != contents_.named[name]) {
+    problems_.push_back(absl::StrCat("named snapshot '", name, "' does not hold what was named"));
+  }
+  johnny_abort(reader);
 }
 
 uint64_t Script::NewestId() {
@@ -473,6 +630,7 @@ Recording Script::Finish() {
   recording.seed = seed_;
   recording.options = options_;
   recording.options.flags = 0;
+  recording.from_event = power_stays_until_;
   recording.events = system_.TakeEvents();
   recording.history = history_;
   recording.problems = problems_;
