@@ -102,19 +102,17 @@ int OpenWithSystem(os::System* system, const char* path, const johnny_options* g
     if (int code = ReadOptions(given, &options); code != JOHNNY_OK) {
       return code;
     }
-    auto open = [&]() -> absl::StatusOr<std::unique_ptr<Database>> {
-      auto db = env::Open(system, path, options);
-      if (db.ok() && given != nullptr && given->struct_size >= sizeof *given && given->on_slow_reader != nullptr) {
-        (*db)->options.must_go = [made = db->get(), ask = given->on_slow_reader, context = given->slow_reader_context](
-                                     uint32_t slot, uint64_t pages) {
-          johnny_reader_info info = DescribeReader(*made, slot);
+    auto prepare = [given](Database* db) {
+      if (given != nullptr && given->struct_size >= sizeof *given && given->on_slow_reader != nullptr) {
+        db->options.must_go = [db, ask = given->on_slow_reader, context = given->slow_reader_context](uint32_t slot,
+                                                                                                      uint64_t pages) {
+          johnny_reader_info info = DescribeReader(*db, slot);
           info.pages_held_back = pages;
           return ask(context, &info) == 0;
         };
       }
-      return db;
     };
-    auto opened = ShareOrOpen(system, path, options.database.read_only, options.exclusive, open);
+    auto opened = ShareOrOpen(system, path, options, prepare);
     if (!opened.ok()) {
       return Fail(opened.status());
     }

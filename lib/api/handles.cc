@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <condition_variable>
 #include <map>
+#include <new>
 #include <tuple>
+#include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "os/descriptor.h"
 
@@ -20,18 +24,53 @@ constexpr size_t kThreadQuarantine = 4;  // of those that a thread keeps for its
 using FileKey = std::tuple<os::System*, uint64_t, uint64_t>;
 
 // Environments of this process; lives for ever.
+//
+// Recovery and the last syncs may take long. So the mutex is not held while a database is opened or closed: its entry says so
+// meanwhile, and who wants the same file waits for that to end.
 struct Registry {
   Mutex mutex;
-  uint64_t generation = 0;  // of `by_file`: what a forked child inherits is not open there
+  std::condition_variable changed;             // an opening or closing ended
+  uint64_t generation = os::ForkGeneration();  // of these
+  std::map<FileKey, johnny_env*> by_file;      // null: being opened or closed
   uint64_t next_id = 1;
-  std::map<FileKey, johnny_env*> by_file;
   std::map<uint64_t, johnny_env*> by_id;
+
+  // What a forked child inherits is not open there, and who opens or waits is not there.
+  void Refresh() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (generation != os::ForkGeneration()) {
+      generation = os::ForkGeneration();
+      by_file.clear();
+      new (&changed) std::condition_variable;  // not destroyed, which would wait for those who are not there
+    }
+  }
+  // The environment open on the file, once nobody opens or closes it; null: there is none.
+  johnny_env* Find(const FileKey& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    for (;;) {
+      auto at = by_file.find(key);
+      if (at == by_file.end() || at->second != nullptr) {
+        return at == by_file.end() ? nullptr : at->second;
+      }
+      std::unique_lock<std::mutex> lock(mutex.native(), std::adopt_lock);
+      changed.wait(lock);
+      lock.release();
+    }
+  }
+  // The file's opening or closing has ended; null: it is not open.
+  void Settle(const FileKey& key, johnny_env* env) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (env != nullptr) {
+      by_file.at(key) = env;
+    } else {
+      by_file.erase(key);
+    }
+    changed.notify_all();
+  }
 };
 
 Registry* TheRegistry() {
   static Registry* const kRegistry = [] {
     static Registry* registry = new Registry;
-    // First: handlers that run before a fork do so in reverse order, and descriptors are opened and closed under this mutex.
+    // First: handlers that run before a fork do so in reverse order, so that this mutex is always taken before that of
+    // descriptors.
     os::RegisterForkHandlers();
     // Held across a fork, so that the child gets it free and whole. (Nothing the analysis can follow.)
     ::pthread_atfork([] { registry->mutex.native().lock(); }, [] { registry->mutex.native().unlock(); },
@@ -148,35 +187,56 @@ void GiveHandleBack(johnny_txn* txn) {
   txn->in_use.store(false, std::memory_order_release);  // from here on the environment may be gone
 }
 
-absl::StatusOr<johnny_env*> ShareOrOpen(os::System* system, const std::string& path, bool read_only, bool must_be_new,
-                                        const std::function<absl::StatusOr<std::unique_ptr<txn::Database>>()>& open) {
-  Registry* registry = TheRegistry();
-  MutexLock lock(&registry->mutex);
-  if (registry->generation != os::ForkGeneration()) {
-    registry->generation = os::ForkGeneration();
-    registry->by_file.clear();
+namespace {
+
+absl::StatusOr<johnny_env*> Share(johnny_env* env, const std::string& path, bool read_only) {
+  if (env->db->options.read_only != read_only) {
+    return MakeStatus(Code::kBusy, absl::StrCat(path, ": open in this process already, ", read_only ? "for writing" : "read-only",
+                                                "; both openings must be of one kind"));
   }
-  if (auto named = system->IdentityOf(path); named.ok() && !must_be_new) {
-    auto at = registry->by_file.find({system, named->device, named->inode});
-    if (at != registry->by_file.end()) {
-      johnny_env* env = at->second;
-      if (env->db->options.read_only != read_only) {
-        return MakeStatus(Code::kBusy,
-                          absl::StrCat(path, ": open in this process already, ", read_only ? "for writing" : "read-only",
-                                       "; both openings must be of one kind"));
-      }
-      ++env->uses;
-      return env;
+  ++env->uses;
+  return env;
+}
+
+}  // namespace
+
+absl::StatusOr<johnny_env*> ShareOrOpen(os::System* system, const std::string& path, const env::OpenOptions& options,
+                                        const std::function<void(txn::Database*)>& prepare) {
+  Registry* registry = TheRegistry();
+  bool read_only = options.database.read_only;
+  // What is open here is shared without opening the file again, for which this process may have given up the right.
+  if (auto named = system->IdentityOf(path); named.ok() && !options.exclusive) {
+    MutexLock lock(&registry->mutex);
+    registry->Refresh();
+    if (johnny_env* env = registry->Find({system, named->device, named->inode}); env != nullptr) {
+      return Share(env, path, read_only);
     }
   }
+  JOHNNY_ASSIGN_OR_RETURN(auto file, env::OpenFile(system, path, options));
+  JOHNNY_ASSIGN_OR_RETURN(os::FileIdentity identity, file->Identity());
+  const FileKey key = {system, identity.device, identity.inode};
+  {
+    MutexLock lock(&registry->mutex);
+    registry->Refresh();
+    if (johnny_env* env = registry->Find(key); env != nullptr) {  // opened, or even created, by another thread meanwhile
+      return Share(env, path, read_only);
+    }
+    registry->by_file[key] = nullptr;
+  }
+  absl::Cleanup give_up = [registry, &key] {
+    MutexLock lock(&registry->mutex);
+    registry->Settle(key, nullptr);
+  };
   auto made = std::make_unique<johnny_env>();
-  JOHNNY_ASSIGN_OR_RETURN(made->db, open());
-  JOHNNY_ASSIGN_OR_RETURN(os::FileIdentity identity, made->db->file->Identity());
-  made->id = registry->next_id++;
+  JOHNNY_ASSIGN_OR_RETURN(made->db, env::Open(system, path, options, std::move(file)));
+  prepare(made->db.get());
   made->fork_generation = os::ForkGeneration();
-  made->file_key = {system, identity.device, identity.inode};
+  made->file_key = key;
+  MutexLock lock(&registry->mutex);
+  made->id = registry->next_id++;
   registry->by_id[made->id] = made.get();
-  registry->by_file[made->file_key] = made.get();
+  registry->Settle(key, made.get());
+  std::move(give_up).Cancel();
   return made.release();
 }
 
@@ -185,18 +245,31 @@ absl::Status Release(johnny_env* env) {
     return absl::OkStatus();  // the parent's; its threads and locks do not exist here, so its memory is left as it is
   }
   Registry* registry = TheRegistry();
-  MutexLock lock(&registry->mutex);
-  if (env->uses > 1) {
-    --env->uses;
-    return absl::OkStatus();
+  const FileKey key = env->file_key;
+  {
+    MutexLock lock(&registry->mutex);
+    if (env->uses > 1) {
+      --env->uses;
+      return absl::OkStatus();
+    }
+    if (uint64_t live = CountLive(env); live != 0) {
+      return MakeStatus(Code::kInUse, absl::StrCat("the environment has ", live, " open transactions"));
+    }
+    registry->by_file.at(key) = nullptr;
   }
-  if (uint64_t live = CountLive(env); live != 0) {
-    return MakeStatus(Code::kInUse, absl::StrCat("the environment has ", live, " open transactions"));
-  }
+  absl::Cleanup stay_open = [registry, &key, env] {  // when memory runs out
+    MutexLock lock(&registry->mutex);
+    registry->Settle(key, env);
+  };
   absl::Status status = env::Close(env->db.get());
-  registry->by_id.erase(env->id);
-  registry->by_file.erase(env->file_key);
+  std::move(stay_open).Cancel();
+  {
+    MutexLock lock(&registry->mutex);
+    registry->by_id.erase(env->id);
+  }
   delete env;
+  MutexLock lock(&registry->mutex);
+  registry->Settle(key, nullptr);
   return status;
 }
 

@@ -17,10 +17,11 @@ johnny_txn* TakeHandle(johnny_env* env, bool read, bool* own);
 // The transaction has ended.
 void GiveHandleBack(johnny_txn* txn);
 
-// The environment that this process has open on the file that `path` names, with one more user, or the one that `open` makes.
-// kBusy when it is open and `read_only` differs.
-absl::StatusOr<johnny_env*> ShareOrOpen(os::System* system, const std::string& path, bool read_only, bool must_be_new,
-                                        const std::function<absl::StatusOr<std::unique_ptr<txn::Database>>()>& open);
+// The environment that this process has open on the file that `path` names, with one more user, or a new one; `prepare` is called
+// before anybody else can share that. Waits while others open or close the same file. kBusy when it is open and read_only
+// differs.
+absl::StatusOr<johnny_env*> ShareOrOpen(os::System* system, const std::string& path, const env::OpenOptions& options,
+                                        const std::function<void(txn::Database*)>& prepare);
 // Gives up one use; the last one closes and frees the environment. kInUse, with nothing closed, while transactions are live.
 absl::Status Release(johnny_env* env);
 

@@ -221,6 +221,7 @@ absl::Status Recover(Database* db) {
       return synced;
     }
   }
+  db->system->YieldPoint("recover");
   JOHNNY_ASSIGN_OR_RETURN(Masters masters, ReadMasters(*db));
   if (masters.marked && masters.mark.durable_slot == format::kNoDurableSlot) {
     return MakeStatus(Code::kIoError, absl::StrCat(db->path,
@@ -260,6 +261,7 @@ absl::Status Adopt(Database* db, bool take_over) {
   if (take_over) {
     return Recover(db);
   }
+  db->system->YieldPoint("adopt");
   JOHNNY_ASSIGN_OR_RETURN(Masters masters, ReadMasters(*db));
   SharedState& state = db->state();
   uint64_t word = state.commit;

@@ -23,7 +23,12 @@ struct OpenOptions {
   std::string lock_path;  // "": the database's with "-lock" behind
 };
 
-// Opens `path`, creating it first if asked to and there is none. The first process to open it recovers it; later ones join.
+// The file `path`, created first if asked to and there is none.
+absl::StatusOr<std::unique_ptr<os::File>> OpenFile(os::System* system, const std::string& path, const OpenOptions& options);
+// The database in that file. The first process to open it recovers it; later ones join.
+absl::StatusOr<std::unique_ptr<txn::Database>> Open(os::System* system, const std::string& path, const OpenOptions& options,
+                                                    std::unique_ptr<os::File> file);
+// Both.
 absl::StatusOr<std::unique_ptr<txn::Database>> Open(os::System* system, const std::string& path, const OpenOptions& options);
 
 // Makes lazy commits durable and, when no other process has the database open, marks the file as cleanly closed. The database may

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -38,25 +39,6 @@ absl::Status CreateFile(os::System* system, const std::string& path, const OpenO
   absl::Status unlinked = system->Unlink(temporary);
   JOHNNY_RETURN_IF_ERROR(status);
   return unlinked;  // the name is made durable by opening the new database
-}
-
-absl::StatusOr<std::unique_ptr<os::File>> OpenOrCreate(os::System* system, const std::string& path, const OpenOptions& options) {
-  os::OpenMode mode = options.database.read_only ? os::OpenMode::kReadOnly : os::OpenMode::kReadWrite;
-  auto file = system->Open(path, mode, options.permissions);
-  if (file.ok()) {
-    if (options.create && options.exclusive) {
-      return MakeStatus(Code::kExists, absl::StrCat(path, ": the file exists already"));
-    }
-    return file;
-  }
-  if (CodeOf(file.status()) != Code::kNoSuchFile || !options.create || options.database.read_only) {
-    return file;
-  }
-  absl::Status created = CreateFile(system, path, options);
-  if (!created.ok() && (CodeOf(created) != Code::kExists || options.exclusive)) {
-    return created;
-  }
-  return system->Open(path, mode, options.permissions);
 }
 
 // Without a lock file: for writing with the file to ourselves, for reading beside others who only read.
@@ -125,9 +107,10 @@ absl::Status Join(Database* db) {
   db->options.max_readers = db->board.max_readers();
   db->seen_publications = UINT64_MAX;  // the first write transaction reads the rest
   for (;;) {
-    TxnId newest = db->board.newest();
-    absl::Status admitted = db->Admit(db->board.Newest());
-    if (admitted.ok() || db->board.newest() == newest) {
+    readers::Snapshot newest = db->board.Newest();
+    db->system->YieldPoint("join");
+    absl::Status admitted = db->Admit(newest);
+    if (admitted.ok() || db->board.newest() == newest.txn) {
       return admitted;
     }  // the file has been cut for a newer snapshot meanwhile
   }
@@ -135,13 +118,38 @@ absl::Status Join(Database* db) {
 
 }  // namespace
 
+absl::StatusOr<std::unique_ptr<os::File>> OpenFile(os::System* system, const std::string& path, const OpenOptions& options) {
+  os::OpenMode mode = options.database.read_only ? os::OpenMode::kReadOnly : os::OpenMode::kReadWrite;
+  auto file = system->Open(path, mode, options.permissions);
+  if (file.ok()) {
+    if (options.create && options.exclusive) {
+      return MakeStatus(Code::kExists, absl::StrCat(path, ": the file exists already"));
+    }
+    return file;
+  }
+  if (CodeOf(file.status()) != Code::kNoSuchFile || !options.create || options.database.read_only) {
+    return file;
+  }
+  absl::Status created = CreateFile(system, path, options);
+  if (!created.ok() && (CodeOf(created) != Code::kExists || options.exclusive)) {
+    return created;
+  }
+  return system->Open(path, mode, options.permissions);
+}
+
 absl::StatusOr<std::unique_ptr<Database>> Open(os::System* system, const std::string& path, const OpenOptions& options) {
+  JOHNNY_ASSIGN_OR_RETURN(auto file, OpenFile(system, path, options));
+  return Open(system, path, options, std::move(file));
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Open(os::System* system, const std::string& path, const OpenOptions& options,
+                                               std::unique_ptr<os::File> file) {
   auto db = std::make_unique<Database>();
   db->system = system;
   db->path = path;
   db->options = options.database;
   db->adopt = Adopt;
-  JOHNNY_ASSIGN_OR_RETURN(db->file, OpenOrCreate(system, path, options));
+  db->file = std::move(file);
   if (!options.allow_network && db->file->IsOnNetwork()) {
     return MakeStatus(Code::kNetwork, absl::StrCat(path,
                                                    ": on a network file system, whose locks and mappings other machines do not "

@@ -69,6 +69,12 @@ void FreeSpace::Begin(TxnId txn) {
   refreshed_ = false;
 }
 
+void FreeSpace::Reach(const char* yield_point) const {
+  if (options_.system != nullptr) {
+    options_.system->YieldPoint(yield_point);
+  }
+}
+
 // ---- The free sets ----
 
 void FreeSpace::AddFree(Run run) {
@@ -217,6 +223,7 @@ absl::Status FreeSpace::Grow(uint64_t pages) {
     Slice piece(zeros.data(), zeros.size());
     return file_->WriteAt(offset, absl::MakeConstSpan(&piece, 1));
   };
+  Reach("grow");
   absl::Status status = grow_by(step);
   if (!status.ok() && CodeOf(status) == Code::kDiskFull && step > pages) {
     step = pages;
@@ -225,6 +232,7 @@ absl::Status FreeSpace::Grow(uint64_t pages) {
   if (status.ok()) {
     file_pages_ = old_pages + step;
     grown_pages_ += step;
+    Reach("grown");
   }
   return status;
 }
@@ -363,6 +371,7 @@ absl::Status FreeSpace::Allocate(uint64_t pages, Use use, std::vector<Run>* runs
     if (!run) {
       return MakeStatus(Code::kInternal, "free space: a reserved page is not there");
     }
+    Reach("allocate");
     Took(*run);
     runs->push_back(*run);
     pages -= run->pages;
@@ -394,6 +403,7 @@ absl::StatusOr<PageNumber> FreeSpace::AllocateRun(uint64_t pages) {
     run = data_.TakeBestFit(pages);
     JOHNNY_CHECK(run.has_value());
   }
+  Reach("allocate run");
   Took(*run);
   run_pages_ += pages;
   return run->first;

@@ -40,8 +40,9 @@ inline constexpr uint64_t kMaxLoggedRunBytes = 22;
 struct FreeSpaceOptions {
   uint64_t limit_pages = 0;  // the file never grows past these
   uint32_t slack_percent = 30;
-  bool has_size_limit = false;  // whether running into limit_pages is the user's limit or the address space's
-  bool shrink = true;           // give back the free tail of the file
+  bool has_size_limit = false;   // whether running into limit_pages is the user's limit or the address space's
+  bool shrink = true;            // give back the free tail of the file
+  os::System* system = nullptr;  // for its yield points; null: none
 };
 
 // A commit's part of the free log, sealed: pages to write beside the tree's.
@@ -124,6 +125,7 @@ class FreeSpace {
   const std::deque<LoadedLog::Record>& records() const { return records_; }
 
  private:
+  void Reach(const char* yield_point) const;
   void AddFree(Run run);
   void AddPending(const PendingRun& run);
   bool RemoveFree(Run run);

@@ -109,6 +109,7 @@ space::FreeSpaceOptions SpaceOptions(const Database& db) {
   options.limit_pages = limit >> db.store->shift();
   options.slack_percent = db.options.slack_percent;
   options.shrink = db.options.shrink;
+  options.system = db.system;
   return options;
 }
 
@@ -259,6 +260,7 @@ void Database::ShrinkFile() {
   system->YieldPoint("shrink");
   uint64_t pages = space->file_pages() - surplus;
   if (file->Resize(pages << store->shift()).ok()) {  // if not, the file is longer than it need be
+    system->YieldPoint("shrunk");
     space->FileShrunk(pages);
     known_pages.store(pages, std::memory_order_relaxed);
   }

@@ -233,6 +233,7 @@ void Database::EndPublishing(const format::MasterPage& master, int slot, bool du
   newest_slot = slot;
   // Before it counts as durable: what a name kept until then may only be released when nobody can enter it any more.
   board.Announce(SnapshotOf(master));
+  system->YieldPoint("announced");
   if (durable) {
     id_ceiling = master.id_ceiling;
     state().durable_txn.store(master.txn, std::memory_order_seq_cst);

@@ -422,6 +422,7 @@ absl::Status Txn::BeforeChange(TableState* state) {
     return absl::OkStatus();
   }
   absl::Status spilled = SpillIfOverBudget();
+  db_->system->YieldPoint("spilled");
   failed_ = !spilled.ok();  // whatever the error: parents already refer to pages that were not written
   return spilled;
 }

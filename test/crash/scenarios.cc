@@ -1,5 +1,8 @@
 #include "crash/scenarios.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 
@@ -400,29 +403,33 @@ void Takeover(Script* script) {
   script->CheckNow();
 }
 
-// A process dies inside a commit or sync, one that was there all along becomes the writer, and so on; then the power fails.
+// A process dies somewhere in its commits and syncs, one that was there all along becomes the writer, and so on; then the power
+// fails. Where it may die shows in what the first one reaches, which lives to the end of its work.
 void LiveTakeover(Script* script) {
-  constexpr const char* kPoints[] = {"commit: sealed", "sync", "commit: data written",    "master", "commit: master published",
-                                     "bulk sync",      "sync", "commit: master published"};
+  auto work = [script] {
+    for (int k = 0; k < 6; ++k) {
+      script->Begin();
+      ChangeSome(script, 1 + script->Below(6), 60, 200);
+      script->Commit(script->Below(2) == 0 ? uint32_t{JOHNNY_DURABILITY_DEFAULT}
+                                           : JOHNNY_TWO_PHASE + static_cast<uint32_t>(script->Below(3)));
+      if (script->Below(3) == 0) {
+        script->Sync();
+      }
+    }
+  };
   script->StartProcess(JOHNNY_CREATE);
   Fill(script, 40, 200);
+  script->StartProcess();
+  script->RunAndKill("", 0, work);
+  std::vector<std::pair<std::string, uint64_t>> points(script->reached().begin(), script->reached().end());
   for (int i = 0; i < 5; ++i) {
-    script->StartProcess();
-    uint64_t nth = script->Below(4);
-    script->RunAndKill(kPoints[script->Below(std::size(kPoints))], nth, [script] {
-      for (int k = 0; k < 6; ++k) {
-        script->Begin();
-        ChangeSome(script, 1 + script->Below(6), 60, 200);
-        script->Commit(script->Below(2) == 0 ? uint32_t{JOHNNY_DURABILITY_DEFAULT}
-                                             : JOHNNY_TWO_PHASE + static_cast<uint32_t>(script->Below(3)));
-        if (script->Below(3) == 0) {
-          script->Sync();
-        }
-      }
-    });
     script->TakeOver();
     CommitSome(script, static_cast<int>(script->Below(3)), 60, 200);
+    script->StartProcess();
+    const auto& [point, times] = points[script->Below(points.size())];
+    script->RunAndKill(point, script->Below(std::min<uint64_t>(times, 4)), work);
   }
+  script->TakeOver();
   script->CheckNow();
 }
 

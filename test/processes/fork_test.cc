@@ -2,13 +2,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <functional>
+#include <thread>
+#include <vector>
 
 #include "processes/process_fixture.h"
 
 namespace johnny::test {
 namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kAddressSanitizer = true;
+#elif defined(__has_feature)
+constexpr bool kAddressSanitizer = __has_feature(address_sanitizer);
+#else
+constexpr bool kAddressSanitizer = false;
+#endif
 
 class ForkTest : public ProcessTest {
  protected:
@@ -199,6 +210,51 @@ TEST_F(ForkTest, AParentGoesOnWhileItsChildLives) {
   EXPECT_DOES(parent, "abort r");
   EXPECT_DOES(parent, "close");
   PutOne(&other, "b", "4");
+}
+
+// At whatever moment of opening and closing in other threads a child comes into being: it waits for nobody who is not there.
+TEST_F(ForkTest, AChildForkedBesideThreadsThatOpenAndCloseIsNotStuck) {
+  if (kAddressSanitizer) {
+    GTEST_SKIP() << "a child may find the sanitizer's own allocator locked";
+  }
+  Env env(path_, TestOptions());
+  const std::string busy = dir_.File("busy");
+  std::atomic<bool> done{false};
+  std::atomic<int> opened{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      while (!done) {
+        Env own(busy, TestOptions());
+        ++opened;
+      }
+    });
+  }
+  for (int i = 0; i < 40 * Scale() || opened < 40; ++i) {
+    ASSERT_EQ(InChild([&]() -> std::string {
+                ::alarm(20);
+                johnny_txn* txn = nullptr;
+                johnny_options options = TestOptions();
+                std::string said =
+                    NotRefused({{"begin", johnny_begin(env.get(), JOHNNY_READ, &txn)}, {"sync", johnny_sync(env.get())}});
+                for (const std::string& path : {busy, path_}) {
+                  johnny_env* own = nullptr;
+                  int code = johnny_open(path.c_str(), &options, &own);
+                  if (code == JOHNNY_OK) code = johnny_begin(own, 0, &txn);
+                  if (code == JOHNNY_OK) code = johnny_abort(txn);
+                  if (code == JOHNNY_OK) code = johnny_close(own);
+                  if (code != JOHNNY_OK) said += CodeName(code) + ": " + johnny_last_error_message();
+                }
+                johnny_close(env.get());
+                return said;
+              }),
+              "")
+        << "child " << i;
+  }
+  done = true;
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
 }
 
 }  // namespace

@@ -296,6 +296,44 @@ TEST_F(LockFileTest, AStrangersLockFileIsRefused) {
   process.MustEnter();
 }
 
+// Else anybody who may read a database could keep its owner out of it.
+TEST_F(LockFileTest, WhoMayOnlyReadADatabaseMakesNoLockFileForIt) {
+  ASSERT_TRUE(File(kData)->SetPermissions(0644).ok());
+  auto guest = system_.NewProcess();
+  guest->set_user_id(2000);
+  auto data = guest->Open(kData, os::OpenMode::kReadOnly, 0);
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_EQ(CodeOf(LockFile::Enter(guest.get(), kLock, data->get(), kData, 8).status()), Code::kPermission);
+  EXPECT_FALSE(system_.Exists(kLock));
+  Process owner(&system_), root(&system_, kData, 0);
+  owner.MustEnter();
+  EXPECT_EQ(system_.IdentityOf(kLock)->owner, 1000u);
+  root.MustEnter();
+  EXPECT_FALSE(root.lock->first());
+}
+
+// Whoever may write it anyway may own the lock file, and the owner joins there.
+TEST_F(LockFileTest, ADatabaseThatOthersMayWriteCanHaveALockFileOfTheirs) {
+  for (uint32_t permissions : {0666u, 0662u}) {
+    ASSERT_TRUE(File(kData)->SetPermissions(permissions | 0600).ok());
+    Process owner(&system_);
+    auto other = system_.NewProcess();
+    other->set_user_id(2000);
+    ASSERT_TRUE(other->Open(kLock, os::OpenMode::kCreateNew, 0666).ok());
+    EXPECT_EQ(system_.IdentityOf(kLock)->owner, 2000u);
+    owner.MustEnter();
+    EXPECT_TRUE(owner.lock->first());
+    owner.lock.reset();
+    ASSERT_TRUE(system_.Unlink(kLock).ok());
+  }
+  ASSERT_TRUE(File(kData)->SetPermissions(0666).ok());
+  Process other(&system_, kData, 2000), owner(&system_);
+  other.MustEnter();
+  EXPECT_EQ(system_.IdentityOf(kLock)->owner, 2000u) << "and make it";
+  owner.MustEnter();
+  EXPECT_FALSE(owner.lock->first());
+}
+
 TEST_F(LockFileTest, ASymbolicLinkIsNotFollowed) {
   test::TempDir directory;
   os::System* posix = os::PosixSystem();

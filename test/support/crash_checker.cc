@@ -162,7 +162,7 @@ void CrashChecker::RunAt(const Recording& recording, uint64_t states, uint64_t b
   Expectation expectation(recording.starts_absent);
   expectation.set_largest_id(recording.largest_id);
   std::vector<Live> live;
-  double per_point = static_cast<double>(states) / static_cast<double>(recording.events.size() + 1);
+  double per_point = static_cast<double>(states) / static_cast<double>(recording.events.size() - recording.from_event + 1);
   double allowance = 2;
   for (size_t i = 0; i < recording.events.size() && !done(); ++i) {
     const Event& event = recording.events[i];
@@ -174,6 +174,9 @@ void CrashChecker::RunAt(const Recording& recording, uint64_t states, uint64_t b
     }
     if (disk.Apply(event, i)) {
       live.clear();
+    }
+    if (i + 1 < recording.from_event) {
+      continue;
     }
     allowance += per_point;
     CheckPoint(recording, disk, i, boot_id, &allowance, expectation, &live);

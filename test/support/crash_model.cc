@@ -200,10 +200,14 @@ void Expectation::Apply(MarkKind mark, int64_t value) {
       }
       break;
     case MarkKind::kOpened:
-    case MarkKind::kCommitDurable:
       may_be_absent_ = false;
       allowed_ = {commit};
       last_acknowledged_ = commit;
+      break;
+    case MarkKind::kCommitDurable:
+      may_be_absent_ = false;
+      std::erase_if(allowed_, [commit](int other) { return other < commit; });  // others may be in flight on top of it
+      last_acknowledged_ = std::max(last_acknowledged_, commit);
       break;
     case MarkKind::kTakenOver:
       if (commit > last_acknowledged_) {

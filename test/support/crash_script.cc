@@ -1,7 +1,6 @@
 #include "support/crash_script.h"
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,6 +37,7 @@ void Script::BuryProcesses() {
     return;
   }
   env_ = nullptr;  // which stops what goes on in the threads of the dead
+  while_syncing_ = nullptr;
   johnny_abort(TakeOutermost());
   for (auto& process : processes_) {
     process->Kill();
@@ -158,84 +158,23 @@ void Script::Close() {
   }
 }
 
-void Script::Kill() {
-  system_.Kill();
-  DropHandles();
-}
-
-void Script::StartProcess(uint32_t flags) {
-  auto process = std::make_unique<VirtualProcess>(&system_);
-  bool first = processes_.empty();
-  if (first) {
-    Mark(MarkKind::kCreateBegan);
-  }
-  johnny_options options = options_;
-  options.flags = flags;
-  if (!Expect(process->Open(kPath, options).code(), "johnny_open in a further process")) {
-    return;
-  }
-  processes_.push_back(std::move(process));
-  if (first) {
-    env_ = processes_.front()->env().get();
-    TakeStateOfOpened();
-  }
-}
-
-void Script::RunAndKill(const std::string& yield_point, uint64_t nth, const std::function<void()>& work) {
-  if (processes_.size() < 2) {
-    return;
-  }
-  VirtualProcess* working = processes_[processes_.size() - 2].get();
-  working->AtYieldPoints([working, yield_point, nth, hits = uint64_t{0}](const std::string& where) mutable {
-    if (where == yield_point && hits++ == nth) {
-      working->Kill();
-    }
-  });
-  if (working->Run(work)) {
-    working->Kill();
-  }
-}
-
-void Script::TakeOver() {
-  if (processes_.size() < 2) {
-    return;
-  }
-  env_ = processes_.back()->env().get();
-  uint64_t largest = expectation_.largest_id();
-  Begin();
-  if (txn_ == nullptr) {
-    return;
-  }
-  if (johnny_txn_id(txn_) <= largest) {
-    problems_.push_back("who took over gave an id again");
-  }
-  Abort();
-  Hash128 digest;
-  std::string problem;
-  int found = -1;
-  if (Expect(DigestOf(env_, &digest, &problem), "reading after taking over")) {
-    found = FindState(digest, &problem);
-  }
-  if (found < 0 || !problem.empty()) {
-    problems_.push_back(absl::StrCat("after taking over, ", problem));
-    env_ = nullptr;
-    return;
-  }
-  Mark(MarkKind::kTakenOver, found);
-  contents_ = possible_[found];
-}
-
-void Script::Begin() {
+void Script::Begin(uint32_t flags) {
   if (env_ == nullptr || txn_ != nullptr) {
     return;
   }
-  int code = johnny_begin(env_, JOHNNY_NO_WAIT, &txn_);
+  johnny_env* env = env_;
+  johnny_txn* txn = nullptr;
+  int code = johnny_begin(env, flags, &txn);
+  if (env != env_) {  // this thread's process has died meanwhile
+    johnny_abort(txn);
+    return;
+  }
   if (code != JOHNNY_OK) {
-    txn_ = nullptr;
     writes_refused_ |= code == JOHNNY_WRITES_REFUSED;
     Expect(code, "johnny_begin");
     return;
   }
+  txn_ = txn;
   if (writes_refused_) {
     problems_.push_back("a write transaction began although writes are to be refused");
   }
@@ -353,37 +292,20 @@ void Script::DeleteSnapshot(const std::string& name) {
   }
 }
 
-void Script::Commit(uint32_t durability) {
-  if (txn_ == nullptr) {
+void Script::ReadSnapshot(const std::string& name) {
+  if (env_ == nullptr) {
     return;
   }
-  if (txn_failed_) {
-    Abort();
+  johnny_txn* reader = nullptr;
+  Hash128 digest;
+  std::string problem;
+  if (!Expect(johnny_begin_snapshot(env_, name.c_str(), &reader), "johnny_begin_snapshot")) {
     return;
   }
-  int index = static_cast<int>(history_.commits.size());
-  uint64_t id = johnny_txn_id(txn_);
-  history_.commits.push_back(MakeCommitRecord(id, working_));
-  possible_[index] = working_;
-  Mark(MarkKind::kCommitBegan, index);
-  uint32_t asked = durability == JOHNNY_DURABILITY_DEFAULT ? options_.durability : durability;
-  last_commit_code_ = johnny_commit_with(TakeOutermost(), durability);
-  if (last_commit_code_ == JOHNNY_OK) {
-    // A commit without changes makes no snapshot: its content is found under the id of an earlier one.
-    history_.commits.back().id = std::min(id, NewestId());
-    Mark(asked == JOHNNY_LAZY ? MarkKind::kCommitLazy : MarkKind::kCommitDurable, index);
-    contents_ = working_;
-    largest_committed_id_ = id;
-    return;
+  if (!Expect(DigestOf(reader, &digest, &problem), "reading a named snapshot") || digest != contents_.named[name]) {
+    problems_.push_back(absl::StrCat("named snapshot '", name, "' does not hold what was named"));
   }
-  Expect(last_commit_code_, "johnny_commit");
-  if (last_commit_code_ == JOHNNY_OUTCOME_UNKNOWN) {
-    Mark(MarkKind::kCommitUnknown, index);
-    writes_refused_ = true;
-    largest_committed_id_ = id;
-  } else {
-    Mark(MarkKind::kCommitFailed, index);
-  }
+  johnny_abort(reader);
 }
 
 uint64_t Script::NewestId() {
@@ -394,53 +316,6 @@ uint64_t Script::NewestId() {
   uint64_t id = johnny_txn_id(reader);
   johnny_abort(reader);
   return id;
-}
-
-void Script::Abort() {
-  if (txn_ != nullptr) {
-    Expect(johnny_abort(TakeOutermost()), "johnny_abort");
-  }
-}
-
-johnny_txn* Script::TakeOutermost() {
-  johnny_txn* outermost = outer_.empty() ? txn_ : outer_.front().first;
-  outer_.clear();
-  txn_ = nullptr;
-  return outermost;
-}
-
-void Script::BeginNested() {
-  johnny_txn* inner = nullptr;
-  if (txn_ != nullptr && !txn_failed_ && Changed(johnny_begin_nested(txn_, 0, &inner), "johnny_begin_nested")) {
-    outer_.emplace_back(std::exchange(txn_, inner), working_);
-  }
-}
-
-void Script::CommitNested() {
-  if (outer_.empty() || txn_failed_) {
-    AbortNested();
-    return;
-  }
-  int code = johnny_commit(txn_);
-  txn_ = outer_.back().first;
-  outer_.pop_back();
-  Changed(code, "johnny_commit (nested)");
-}
-
-void Script::AbortNested() {
-  if (outer_.empty()) {
-    return;
-  }
-  Expect(johnny_abort(txn_), "johnny_abort (nested)");
-  std::tie(txn_, working_) = std::move(outer_.back());
-  outer_.pop_back();
-  johnny_txn_info info{};
-  info.struct_size = sizeof info;
-  Expect(johnny_txn_get_info(txn_, &info), "johnny_txn_get_info");
-  if (info.failed != 0) {
-    problems_.push_back("a failed nested transaction made the one around it fail");
-  }
-  txn_failed_ = false;
 }
 
 void Script::Sync() {
@@ -515,6 +390,7 @@ Recording Script::Finish() {
   recording.seed = seed_;
   recording.options = options_;
   recording.options.flags = 0;
+  recording.from_event = power_stays_until_;
   recording.events = system_.TakeEvents();
   recording.history = history_;
   recording.problems = problems_;

@@ -5,9 +5,11 @@
 
 #include <johnny/johnny.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,6 +35,7 @@ struct Recording {
   DiskImage start;
   bool starts_absent = true;
   uint64_t largest_id = 0;  // handed out before
+  size_t from_event = 0;    // the power does not fail earlier
   std::vector<Event> events;
   History history;
   std::vector<std::string> problems;  // what went wrong already in the run itself
@@ -63,12 +66,22 @@ class Script {
   // ---- Several processes; instead of Open() and Kill() ----
   // The first call opens the database in the process that works from now on; later ones in one that waits to take over.
   void StartProcess(uint32_t flags = 0);
-  // Runs `work` in the process that works, and kills that at the nth time it reaches the yield point, or in the end.
-  void RunAndKill(const std::string& yield_point, uint64_t nth, const std::function<void()>& work);
-  // The process that waits works from now on, and finds out which of the possible states it is to build on.
+  // Runs `work` in the process that works, and kills that at the nth time it reaches the yield point, or in the end. True if it
+  // came to the end.
+  bool RunAndKill(const std::string& yield_point, uint64_t nth, const std::function<void()>& work);
+  // How often the last RunAndKill() reached each yield point.
+  const std::map<std::string, uint64_t>& reached() const { return reached_; }
+  // Within RunAndKill(): commits the running transaction and, while its syncs are under way, one more for each of `edits` on top
+  // of it, by threads of their own; those are published together.
+  void CommitGroup(const std::vector<std::function<void()>>& edits);
+  // The first process that lives works from now on, and finds out which of the possible states it is to build on.
   void TakeOver();
+  // Within RunAndKill(): closes the database, and opens it again beside the process that waits.
+  void Rejoin();
+  // Within RunAndKill(): the process that waits does something meanwhile.
+  void InOtherProcess(const std::function<void()>& work);
 
-  void Begin();
+  void Begin(uint32_t flags = JOHNNY_NO_WAIT);
   void Put(const std::string& table, const std::string& key, const std::string& value);
   void Delete(const std::string& table, const std::string& key);
   void CreateTable(const std::string& table);
@@ -83,6 +96,8 @@ class Script {
   void BeginNested();
   void CommitNested();
   void AbortNested();
+  // What the named snapshot holds is read and compared.
+  void ReadSnapshot(const std::string& name);
   // Of the newest snapshot, without a call to the system.
   uint64_t NewestId();
   void Sync();
@@ -96,11 +111,14 @@ class Script {
   bool writes_refused() const { return writes_refused_; }
   std::string RandomBytes(size_t size);
   const DatabaseContents& contents() const { return contents_; }
+  const DatabaseContents& working() const { return working_; }  // the running transaction's
 
   const std::vector<std::string>& problems() const { return problems_; }
   void AddProblem(std::string problem) { problems_.push_back(std::move(problem)); }
   const History& history() const { return history_; }
   const Expectation& expectation() const { return expectation_; }
+  // From the next call on the power may fail; Recording::from_event.
+  void PowerStaysUntilNow() { power_stays_until_ = system_.events().size(); }
   // Ends the run: nothing is closed, as if the power failed now.
   Recording Finish();
 
@@ -112,6 +130,13 @@ class Script {
   bool Changed(int code, std::string_view what);
   johnny_table* Table(const std::string& name, uint32_t flags);
   void TakeStateOfOpened();
+  // The part of a commit before the call: returns its index, and takes the transaction.
+  int BeginCommit(johnny_txn** txn);
+  void CommitOfGroup();
+  void SealOneMore(const std::function<void()>& edit);
+  void Reached(const std::string& where, const std::string& kill_at, uint64_t nth);
+  // By the thread that it died in, once that is through.
+  void EndOrphan(const VirtualProcess* process);
   int FindState(const Hash128& digest, std::string* problem);
   johnny_txn* TakeOutermost();
   void DropHandles();
@@ -141,6 +166,15 @@ class Script {
   uint64_t largest_committed_id_ = 0;
   std::vector<std::string> problems_;
   std::vector<std::unique_ptr<VirtualProcess>> processes_;  // all dead, but for one that works and one that waits
+  VirtualProcess* working_process_ = nullptr;               // of RunAndKill()
+  std::map<const VirtualProcess*, johnny_txn*> orphans_;    // transactions that were running when their processes died
+  size_t power_stays_until_ = 0;
+
+  // Of groups, whose threads take turns but for their ends.
+  std::mutex mutex_;
+  std::map<std::string, uint64_t> reached_;
+  std::function<void()> while_syncing_;  // once, at the next sync
+  std::atomic<size_t> ended_{0};         // threads
 };
 
 }  // namespace johnny::sim

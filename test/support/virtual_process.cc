@@ -18,18 +18,27 @@ VirtualProcess::VirtualProcess(SimSystem* system) : os_(system->NewProcess()) {
   });
 }
 
+void VirtualProcess::Start(const std::function<void()>& body) {
+  ++running_;
+  threads_.emplace_back([this, body] {
+    t_inside = this;
+    body();
+    std::lock_guard<std::mutex> ended(mutex_);
+    --running_;
+    changed_.notify_all();
+  });
+}
+
+void VirtualProcess::RunBeside(const std::function<void()>& body) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Start(body);
+}
+
 bool VirtualProcess::Run(const std::vector<std::function<void()>>& bodies) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    running_ += bodies.size();
     for (const auto& body : bodies) {
-      threads_.emplace_back([this, body] {
-        t_inside = this;
-        body();
-        std::lock_guard<std::mutex> ended(mutex_);
-        --running_;
-        changed_.notify_all();
-      });
+      Start(body);
     }
   }
   std::vector<std::thread> ended;
@@ -61,6 +70,12 @@ void VirtualProcess::Kill() {
     std::lock_guard<std::mutex> lock(mutex_);
     died_ = true;
     changed_.notify_all();
+  }
+}
+
+void VirtualProcess::StayIfDead() {
+  if (dead()) {
+    Stay();
   }
 }
 

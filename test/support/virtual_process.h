@@ -37,14 +37,19 @@ class VirtualProcess {
   // Runs each function in a thread of its own. Returns when they have all ended, or the process has died: true if it lives.
   bool Run(const std::vector<std::function<void()>>& bodies);
   bool Run(const std::function<void()>& body) { return Run(std::vector<std::function<void()>>{body}); }
+  // For a thread that Run() has started: one more beside it, for whose end Run() waits, too.
+  void RunBeside(const std::function<void()>& body);
 
   // Kills the process. Called by one of its own threads it does not return before Bury().
   void Kill();
   bool dead() const { return os_->dead(); }
+  // For what a thread of the process does without calling the system: if dead, it stays here.
+  void StayIfDead();
   // Closes the environment if the process lives; else lets its threads run to their ends and frees what it had.
   void Bury();
 
  private:
+  void Start(const std::function<void()>& body);  // with mutex_ held
   void Stay();
 
   std::unique_ptr<SimProcess> os_;

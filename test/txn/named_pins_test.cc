@@ -119,6 +119,34 @@ TEST_F(NamedPinsDatabaseTest, ALazyDeletionPinsUntilTheSync) {
   EXPECT_THAT(file_.db().Pinned(), Not(Contains(base)));
 }
 
+// As long as a reader may find the name in the newest snapshot, the base must not be released: not even by a writer that goes on
+// behind a deletion which is durable already.
+TEST_F(NamedPinsDatabaseTest, ADeletionIsAnnouncedBeforeItReleasesAnything) {
+  file_.MustPut("a", "1");
+  TxnId base = newest();
+  Create("keep");
+  file_.MustPut("a", "2", Durability::kLazy);  // so that what is durable is not told by the commit word
+  TxnId before = newest();
+  int looks = 0, announcements = 0;
+  file_.system().set_yield_hook([&](const char* where) {
+    bool is_announced = newest() > before;
+    std::vector<TxnId> pinned;
+    file_.db().named.AppendPinned(file_.db().durable_txn(), &pinned);
+    bool is_pinned = testing::Value(pinned, Contains(base));
+    EXPECT_TRUE(is_announced || is_pinned) << where;
+    ++looks;
+    if (std::string(where) == "announced") {
+      EXPECT_TRUE(is_announced && is_pinned);
+      ++announcements;
+    }
+  });
+  Delete("keep");
+  file_.system().set_yield_hook(nullptr);
+  EXPECT_EQ(announcements, 1);
+  EXPECT_GT(looks, 4);
+  EXPECT_THAT(file_.db().Pinned(), Not(Contains(base)));
+}
+
 TEST_F(NamedPinsDatabaseTest, CreatingMakesTheBaseDurableFirst) {
   file_.MustPut("a", "1", Durability::kLazy);
   TxnId base = newest();
