@@ -70,6 +70,7 @@ class Script {
  public:
   Script(const Base& base, InputReader* input) : system_(base.image, 1, 1), input_(*input), possible_{base.contents} {
     system_.set_recording(false);
+    system_.set_single_threaded();
     history_ = possible_;
     for (Process& process : processes_) {
       process.os = system_.NewProcess();
