@@ -316,7 +316,7 @@ class Script {
       case 14:
         return uint64_t{kMaxReaders} + choice - 1;
       default:
-        return input_.Number(4) | uint64_t{input_.Number(4)} << 32;
+        return input_.Word();
     }
   }
 

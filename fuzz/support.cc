@@ -4,9 +4,13 @@
 #include <cstdio>
 #include <cstdlib>
 
-// Short stacks of allocations: to walk them whole would take a fifth of the time.
-extern "C" const char* __asan_default_options();
-extern "C" const char* __asan_default_options() { return "malloc_context_size=3:quarantine_size_mb=16"; }
+// Short stacks of allocations: to walk them whole would take a fifth of the time. What is undefined is a finding, too.
+extern "C" {
+const char* __asan_default_options();
+const char* __ubsan_default_options();
+const char* __asan_default_options() { return "malloc_context_size=3:quarantine_size_mb=16"; }
+const char* __ubsan_default_options() { return "halt_on_error=1:print_stacktrace=1"; }
+}
 
 namespace johnny::fuzz {
 

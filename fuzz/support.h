@@ -44,6 +44,10 @@ class InputReader {
   bool empty() const { return rest_.empty(); }
   uint8_t Byte() { return rest_.empty() ? 0 : static_cast<uint8_t>(Take(1)[0]); }
   uint32_t Number(int bytes);  // little-endian
+  uint64_t Word() {            // of eight bytes
+    uint64_t low = Number(4);
+    return low | uint64_t{Number(4)} << 32;
+  }
   std::string_view Take(size_t size);
   std::string_view Rest() { return Take(rest_.size()); }
 

@@ -131,8 +131,8 @@ void Show(std::string_view bytes) {
   Require(tools::Hex(bytes.data(), bytes.size()).size() == 2 * bytes.size(), "hex digits are missing");
   Require(!tools::HexDump(bytes.data(), bytes.size()).empty(), "no dump");
   InputReader input(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-  uint64_t whole = input.Number(4) | uint64_t{input.Number(4)} << 32;
-  uint64_t part = input.Number(4) | uint64_t{input.Number(4)} << 32;
+  uint64_t whole = input.Word();
+  uint64_t part = input.Word();
   double seconds = static_cast<double>(whole) / (1 + input.Byte());
   tools::HumanBytes(whole);
   tools::HumanSeconds(seconds);
