@@ -1,7 +1,6 @@
 // johnny-ledger: 2004 coins in all, moved between accounts by threads in atomic transactions, while auditors sum every
 // account of a snapshot over and over. Invariant, in every snapshot: the accounts hold 2004 coins in all, and there are
 // as many accounts as at the start.
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <random>
 #include <string>
@@ -9,21 +8,17 @@
 #include <vector>
 
 #include "common.h"
+#include "ledger_arguments.h"
 #include "text.h"
 
 namespace johnny::tools {
+
+using ledger::Arguments;
+
 namespace {
 
 constexpr int64_t kCoins = 2004;
 constexpr char kTableName[] = "ledger";
-
-struct Arguments {
-  std::string path;
-  uint64_t accounts = 100;
-  uint32_t threads = 4, auditors = 2;
-  double seconds = 5;  // 0: until interrupted
-  uint32_t durability = JOHNNY_TWO_PHASE;
-};
 
 // ---- Accounts ----
 
@@ -235,30 +230,9 @@ std::string Report(const Arguments& arguments, const Ledger& ledger, double seco
          (Interrupted() ? ", interrupted" : "") + "\n" + rows.Render(2) + "every sum was " + std::to_string(kCoins) + "\n";
 }
 
-// ---- Command line ----
-
-std::optional<int> Parse(int argc, char** argv, Arguments* a) {
-  CLI::App app("Moves 2004 coins between accounts in a JohnnyDB database while auditors sum every account of a snapshot.");
-  DescribeTool(&app, "johnny-ledger");
-  app.add_option("PATH", a->path, "the database file, created if there is none")->required();
-  app.add_option("--accounts", a->accounts, "of a new ledger; an existing one keeps its own")
-      ->check(CLI::Range(2, 1000000))
-      ->type_name("N")
-      ->capture_default_str();
-  app.add_option("--threads", a->threads, "movers")->check(CLI::Range(0, 1000))->type_name("N")->capture_default_str();
-  app.add_option("--auditors", a->auditors, "auditors")->check(CLI::Range(0, 1000))->type_name("N")->capture_default_str();
-  app.add_option("--seconds", a->seconds, "how long; 0: until interrupted")
-      ->check(CLI::Range(0.0, 1e9))
-      ->type_name("S")
-      ->capture_default_str();
-  AddDurabilityOption(&app, &a->durability);
-  app.footer("Exit codes: 0 every sum was 2004, 2 usage, 3 cannot open or write, 4 corrupt or a wrong sum.");
-  return ParseArguments(&app, argc, argv);
-}
-
 int Main(int argc, char** argv) {
   Arguments arguments;
-  if (const auto code = Parse(argc, argv, &arguments)) return *code;
+  if (const auto code = ledger::Parse(argc, argv, &arguments)) return *code;
   CatchInterrupts();
   Env env = OpenForLedger(arguments);
   Ledger ledger;

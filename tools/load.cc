@@ -1,7 +1,5 @@
 // johnny-load: puts alternating key and value lines from standard input into a table, in batches, while snapshot readers
 // may check the database beside it.
-#include <CLI/CLI.hpp>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,95 +8,21 @@
 #include <vector>
 
 #include "common.h"
+#include "load_input.h"
 #include "text.h"
 
 namespace johnny::tools {
-namespace {
 
-struct Arguments {
-  std::string path, table;
-  bool text = false, append = false, no_overwrite = false, create = true;
-  uint64_t batch = 10000;
-  uint32_t durability = JOHNNY_TWO_PHASE, page_size = 4096, readers = 0;
-};
+using load::Arguments;
+using load::PairReader;
+
+namespace {
 
 struct Totals {
   uint64_t entries = 0;  // put, in committed transactions
   uint64_t bytes = 0;    // of their keys and values
   uint64_t skipped = 0;  // by --no-overwrite
   uint64_t commits = 0;
-};
-
-// ---- Input ----
-
-// Lines of standard input, of any length and with any bytes; the last one may lack its newline.
-class LineReader {
- public:
-  LineReader() = default;
-  ~LineReader() { std::free(buffer_); }
-  LineReader(const LineReader&) = delete;
-  LineReader& operator=(const LineReader&) = delete;
-
-  // The next line without its newline, valid until the next call; false at the end of the input or when interrupted.
-  bool Next(std::string_view* line) {
-    errno = 0;
-    const ssize_t length = Interrupted() ? -1 : ::getline(&buffer_, &capacity_, stdin);
-    if (length < 0) {
-      if (std::ferror(stdin) && errno != EINTR) {
-        throw ToolError(kExitWarning, std::string("standard input: ") + std::strerror(errno));
-      }
-      return false;
-    }
-    ++number_;
-    *line = std::string_view(buffer_, static_cast<size_t>(length));
-    const bool whole = line->back() == '\n';
-    if (whole) line->remove_suffix(1);
-    return whole || !Interrupted();  // an interruption may have cut the line short
-  }
-
-  uint64_t number() const { return number_; }  // of the line last read, from 1
-
- private:
-  char* buffer_ = nullptr;
-  size_t capacity_ = 0;
-  uint64_t number_ = 0;
-};
-
-[[noreturn]] void BadInput(uint64_t line, const std::string& what) {
-  throw ToolError(kExitWarning, "line " + std::to_string(line) + ": " + what);
-}
-
-// Pairs of lines. The first of a pair is the key, the second the value.
-class PairReader {
- public:
-  explicit PairReader(bool text) : text_(text) {}
-
-  bool Next(std::string* key, std::string* value) {
-    if (!Line(key)) return false;
-    key_line_ = lines_.number();
-    if (Line(value)) return true;
-    if (Interrupted()) return false;
-    BadInput(key_line_, "a key without a value: the number of lines is odd");
-  }
-
-  uint64_t key_line() const { return key_line_; }
-
- private:
-  bool Line(std::string* bytes) {
-    std::string_view line;
-    if (!lines_.Next(&line)) return false;
-    if (!text_) {
-      bytes->assign(line);
-      return true;
-    }
-    std::string error;
-    if (!UnescapeBytes(line, bytes, &error)) BadInput(lines_.number(), error);
-    return true;
-  }
-
-  bool text_;
-  LineReader lines_;
-  uint64_t key_line_ = 0;
 };
 
 // ---- Readers beside the writer ----
@@ -220,7 +144,7 @@ class Loader {
 
   // Until the input ends. An error drops the current batch; earlier ones stay.
   void Run(const ReaderThreads& readers) {
-    PairReader pairs(arguments_.text);
+    PairReader pairs(stdin, arguments_.text);
     std::string key, value;
     while (!readers.failed() && pairs.Next(&key, &value)) {
       Put(pairs.key_line(), key, value);
@@ -282,32 +206,7 @@ class Loader {
   double seconds_ = 0;
 };
 
-// ---- Command line ----
-
-std::optional<int> Parse(int argc, char** argv, Arguments* a) {
-  CLI::App app("Loads alternating key and value lines from standard input into a JohnnyDB database.");
-  DescribeTool(&app, "johnny-load");
-  app.add_option("PATH", a->path, "the database file")->required();
-  app.add_flag("-T,--text", a->text, "lines have escapes: \\\\ is a backslash, \\hh a byte in hex");
-  app.add_option("--table", a->table, "load into this named table, created if need be (default: the main table)")
-      ->type_name("NAME");
-  app.add_option("--batch", a->batch, "entries per transaction")
-      ->check(CLI::Range(1ull, 1000000000ull))
-      ->type_name("N")
-      ->capture_default_str();
-  CLI::Option* append = app.add_flag("--append", a->append, "keys ascend and follow those already there");
-  app.add_flag("--no-overwrite", a->no_overwrite, "skip keys that are already there")->excludes(append);
-  app.add_flag("--create,!--no-create", a->create, "create the file if there is none (default)");
-  AddDurabilityOption(&app, &a->durability);
-  app.add_option("--page-size", a->page_size, "of a created file: 4096, 8192, 16384 or 32768")
-      ->check(CLI::IsMember({4096, 8192, 16384, 32768}))
-      ->type_name("BYTES");
-  app.add_option("--readers", a->readers, "threads that check snapshots meanwhile")->check(CLI::Range(0, 1000))->type_name("N");
-  app.footer("Exit codes: 0 loaded, 1 wrong input or interrupted, 2 usage, 3 cannot open or write, 4 corrupt.");
-  if (const auto code = ParseArguments(&app, argc, argv)) return code;
-  a->table = TableArgument(a->table, "--table");
-  return std::nullopt;
-}
+// ---- All of it ----
 
 Env OpenForLoading(const Arguments& a) {
   johnny_options options;
@@ -337,7 +236,7 @@ std::string Summary(const Totals& totals, double seconds) {
 
 int Main(int argc, char** argv) {
   Arguments arguments;
-  if (const auto code = Parse(argc, argv, &arguments)) return *code;
+  if (const auto code = load::Parse(argc, argv, &arguments)) return *code;
   CatchInterrupts();
   Output output;
   Env env = OpenForLoading(arguments);

@@ -24,6 +24,9 @@ int HexValue(char c) {
   return -1;
 }
 
+// Not less than 0; the greatest number for what is larger still.
+uint64_t ToWhole(double value) { return value < 18446744073709549568.0 ? static_cast<uint64_t>(value) : UINT64_MAX; }
+
 std::string HexDumpLine(const unsigned char* bytes, size_t offset, size_t count) {
   std::string hex, ascii;
   for (size_t i = 0; i < 16; ++i) {
@@ -77,7 +80,7 @@ std::string HumanBytes(uint64_t bytes) {
 std::string HumanSeconds(double seconds) {
   if (seconds < 1) return Format("%.0f ms", seconds * 1000);
   if (seconds < 60) return Format("%.1f s", seconds);
-  const auto whole = static_cast<uint64_t>(seconds);
+  const uint64_t whole = ToWhole(seconds);
   if (whole < 3600) return Format("%d min %02d s", static_cast<int>(whole / 60), static_cast<int>(whole % 60));
   if (whole < 86400) return Format("%d h %02d min", static_cast<int>(whole / 3600), static_cast<int>(whole % 3600 / 60));
   return Counted(whole / 86400, "day") + Format(" %d h", static_cast<int>(whole % 86400 / 3600));
@@ -89,7 +92,7 @@ std::string Percent(uint64_t part, uint64_t whole) {
 }
 
 std::string Rate(uint64_t count, double seconds) {
-  return seconds > 0 ? WithThousands(static_cast<uint64_t>(static_cast<double>(count) / seconds)) : "-";
+  return seconds > 0 ? WithThousands(ToWhole(static_cast<double>(count) / seconds)) : "-";
 }
 
 std::string Counted(uint64_t count, std::string_view singular, std::string_view plural) {

@@ -268,7 +268,8 @@ absl::Status Adopt(Database* db, bool take_over) {
   int slot = SharedState::SlotOf(word);
   const auto& newest = masters.slots[slot];
   const auto& other = masters.slots[1 - slot];
-  if (!newest.ok() || newest->txn != SharedState::IdOf(word) || newest->txn != db->board.newest() ||
+  bool outdated = newest.ok() && other.ok() && other->txn > newest->txn;  // what the lock file says is of an earlier time
+  if (!newest.ok() || newest->txn != SharedState::IdOf(word) || newest->txn != db->board.newest() || outdated ||
       newest->database_id != db->store->database_id() || newest->page_size != db->page_size()) {
     return Recover(db);  // not what a living predecessor leaves
   }

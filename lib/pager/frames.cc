@@ -20,12 +20,13 @@ constexpr size_t kWarmBytes = size_t{32} << 20;  // stays backed between transac
 absl::StatusOr<FrameArena> FrameArena::Create(uint32_t page_size, uint64_t memory_budget) {
   FrameArena arena;
   arena.shift_ = static_cast<unsigned>(__builtin_ctz(page_size));
+  arena.stride_shift_ = arena.shift_ + (kGuardPages ? 1 : 0);
   arena.budget_ = std::max<uint64_t>(memory_budget >> arena.shift_, kMinBudgetFrames);
   arena.limit_ = arena.budget_;
   arena.outer_.reserve(kMaxDepth);
   // Beyond the budget there is room for what must be dirty at once: paths, and the catalog at commit.
   arena.capacity_ = std::min<uint64_t>(arena.budget_ * 4 + (size_t{1} << 18), UINT32_MAX);
-  JOHNNY_ASSIGN_OR_RETURN(arena.memory_, os::ReservedMemory::Reserve(arena.capacity_ << arena.shift_));
+  JOHNNY_ASSIGN_OR_RETURN(arena.memory_, os::ReservedMemory::Reserve(arena.capacity_ << arena.stride_shift_));
   return arena;
 }
 
@@ -39,12 +40,19 @@ absl::StatusOr<uint32_t> FrameArena::Allocate() {
       return MakeStatus(Code::kNoMemory, "the write transaction holds too many changed pages in memory");
     }
     frame = static_cast<uint32_t>(used_++);
+    if (kGuardPages && used_ > touched_) {
+      Poison(At(frame), size_t{1} << stride_shift_);
+      guard_.Grow(memory_.data(), used_ << stride_shift_);
+    }
     touched_ = std::max(touched_, used_);
     if (stamp_.size() < used_) {
       stamp_.resize(used_);
       stale_.resize(used_);
       owner_.resize(used_);
     }
+  }
+  if (kGuardPages) {
+    Unpoison(At(frame), size_t{1} << shift_);
   }
   stamp_[frame] = tick_;
   stale_[frame] = 0;
@@ -60,6 +68,9 @@ void FrameArena::Free(uint32_t frame) {
   if (owner_[frame] == depth_) {
     owner_[frame] = kNobody;
     free_.push_back(frame);
+    if (kGuardPages) {
+      Poison(At(frame), size_t{1} << shift_);
+    }
   } else {
     kept_.push_back(frame);
   }
@@ -110,6 +121,9 @@ void FrameArena::AbortNested() {
 
 void FrameArena::Reset() {
   free_.clear();
+  if (kGuardPages) {
+    Poison(memory_.data(), used_ << stride_shift_);
+  }
   used_ = 0;
   tick_ = 0;
   depth_ = 0;
@@ -117,9 +131,9 @@ void FrameArena::Reset() {
   outer_.clear();
   made_.clear();
   kept_.clear();
-  size_t keep = kWarmBytes >> shift_;
+  size_t keep = kWarmBytes >> stride_shift_;
   if (touched_ > keep) {
-    memory_.Release(keep << shift_, (touched_ - keep) << shift_);
+    memory_.Release(keep << stride_shift_, (touched_ - keep) << stride_shift_);
     touched_ = keep;
   }
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/guard.h"
 #include "format/layout.h"
 #include "os/memory.h"
 
@@ -31,7 +32,10 @@ class FrameArena {
  public:
   static absl::StatusOr<FrameArena> Create(uint32_t page_size, uint64_t memory_budget);
 
-  Byte* At(uint32_t frame) const { return memory_.data() + (size_t{frame} << shift_); }
+  Byte* At(uint32_t frame) const { return memory_.data() + (size_t{frame} << stride_shift_); }
+  uint32_t IndexOf(const Byte* page) const {
+    return static_cast<uint32_t>(static_cast<size_t>(page - memory_.data()) >> stride_shift_);
+  }
   bool Contains(const void* pointer) const { return pointer >= memory_.data() && pointer < memory_.data() + memory_.size(); }
 
   // An uninitialised frame's index; kNoMemory when the arena's address space is used up.
@@ -67,7 +71,9 @@ class FrameArena {
 
  private:
   os::ReservedMemory memory_;
+  PoisonedRange guard_;  // frames touched; those in use are not poisoned, only what lies between them
   unsigned shift_ = 0;
+  unsigned stride_shift_ = 0;  // of the distance from frame to frame: a page, and as much again as a guard in fuzz builds
   // What a nested level leaves for the level around it.
   struct Level {
     size_t limit;

@@ -1,5 +1,7 @@
 #include "pager/view.h"
 
+#include <cstring>
+
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "node/vet.h"
@@ -19,8 +21,26 @@ absl::StatusOr<std::unique_ptr<PageStore>> PageStore::Create(os::File* file, uin
   return store;
 }
 
+const Byte* PageStore::GuardedCopy(PageNumber number) const {
+  std::lock_guard<std::mutex> lock(copies_mutex_);
+  std::unique_ptr<Byte[]>& copy = copies_[{number, node::Header(page(number))->checksum}];
+  if (copy == nullptr) {
+    copy.reset(new Byte[page_size_]);
+    std::memcpy(copy.get(), page(number), page_size_);
+  }
+  return copy.get();
+}
+
 absl::Status PageStore::CheckNode(PageNumber number, int level) const {
-  const Byte* bytes = page(number);
+  if (!kGuardPages) {
+    return Vet(number, page(number), level);
+  }
+  std::unique_ptr<Byte[]> copy(new Byte[page_size_]);
+  std::memcpy(copy.get(), page(number), page_size_);
+  return Vet(number, copy.get(), level);
+}
+
+absl::Status PageStore::Vet(PageNumber number, const Byte* bytes, int level) const {
   const format::PageHeader* header = node::Header(bytes);
   uint64_t checksum = header->checksum;
   if (checksum != format::PageChecksum(bytes, page_size_, database_id_, number)) {
@@ -62,7 +82,7 @@ const Byte* View::FirstTouch(PageNumber page, uint32_t level) const {
     SetError(std::move(status));
     return nullptr;
   }
-  return store_->page(page);
+  return store_->Shown(page);
 }
 
 }  // namespace johnny::pager

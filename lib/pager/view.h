@@ -8,10 +8,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "base/guard.h"
 #include "format/layout.h"
 #include "node/leaf.h"
 #include "os/memory.h"
@@ -41,12 +44,20 @@ class PageStore {
   bool IsChecked(PageNumber page, uint16_t tag) const { return table()[page].load(std::memory_order_relaxed) == tag; }
   void SetChecked(PageNumber page, uint16_t tag) const { table()[page].store(tag, std::memory_order_relaxed); }
 
+  // Where page `number`, just vetted, is read: in the mapping; in fuzz builds a copy with an allocation of its own, which stays.
+  const Byte* Shown(PageNumber number) const { return kGuardPages ? GuardedCopy(number) : page(number); }
+
   // Hashes and vets page `number`; remembers it when sound. `level` < 0: any.
   absl::Status CheckNode(PageNumber number, int level) const;
 
  private:
   std::atomic<uint16_t>* table() const { return reinterpret_cast<std::atomic<uint16_t>*>(table_.data()); }
 
+  const Byte* GuardedCopy(PageNumber number) const;
+  absl::Status Vet(PageNumber number, const Byte* bytes, int level) const;
+
+  mutable std::mutex copies_mutex_;
+  mutable std::map<std::pair<PageNumber, uint64_t>, std::unique_ptr<Byte[]>> copies_;  // by checksum; empty but in fuzz builds
   std::unique_ptr<os::Mapping> mapping_;
   const Byte* base_ = nullptr;
   os::ReservedMemory table_;
@@ -90,7 +101,7 @@ class View {
     if (__builtin_expect(!store_->IsChecked(ref.page, PageStore::Tag(PageStore::Kind::kNode, checksum)), 0)) {
       return FirstTouch(ref.page, level);
     }
-    return page;
+    return kGuardPages ? store_->Shown(ref.page) : page;
   }
 
   void SetError(absl::Status error) const { error_ = std::move(error); }

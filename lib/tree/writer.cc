@@ -78,10 +78,7 @@ absl::StatusOr<uint32_t> TreeWriter::CopyToFrame(const Byte* page) {
   return frame;
 }
 
-ChildRef TreeWriter::RefOf(const Byte* page) const {
-  size_t frame = static_cast<size_t>(page - context_->frames->At(0)) / page_size();
-  return {kFrameBit | frame, 0, 0};
-}
+ChildRef TreeWriter::RefOf(const Byte* page) const { return {kFrameBit | context_->frames->IndexOf(page), 0, 0}; }
 
 absl::Status TreeWriter::DirtyPath() {
   uint64_t clean = 0;

@@ -6,8 +6,6 @@
 namespace johnny::test {
 namespace {
 
-constexpr size_t kRefHead = 10;  // page number and checksum of a ChildRef
-
 Image Build() {
   Image image;
   TempDir dir;
@@ -59,42 +57,6 @@ Image Build() {
   return image;
 }
 
-// Bytes of a reference to `page` with checksum `checksum`.
-std::string RefHead(PageNumber page, uint64_t checksum) {
-  Byte bytes[format::kChildRefSize];
-  format::StoreChildRef(bytes, {page, static_cast<uint32_t>(checksum), 0});
-  return std::string(reinterpret_cast<const char*>(bytes), kRefHead);
-}
-
-void RepairMasterAt(std::string* bytes, uint64_t offset) {
-  Byte* at = reinterpret_cast<Byte*>(bytes->data()) + offset;
-  if (Load64(at) == format::kMagic) {
-    Store64(at + format::kMasterPageSize - 8, Checksum(at, format::kMasterPageSize - 8, format::kMagic));
-  }
-}
-
-void RepairUpwards(std::string* bytes, PageNumber page, std::set<PageNumber>* done) {
-  if (!done->insert(page).second) {
-    return;
-  }
-  uint64_t before = Load64(At(bytes, page));
-  RepairChecksum(bytes, page);
-  uint64_t after = Load64(At(bytes, page));
-  std::string ref = RefHead(page, before);
-  std::set<PageNumber> parents;
-  for (size_t at = bytes->find(ref); at != std::string::npos; at = bytes->find(ref, at + 1)) {
-    bytes->replace(at, kRefHead, RefHead(page, after));
-    if (at < format::kMasterRegion) {
-      RepairMasterAt(bytes, at < format::kMasterSlotOffset[1] ? 0 : format::kMasterSlotOffset[1]);
-    } else {
-      parents.insert(at / kPageSize);
-    }
-  }
-  for (PageNumber parent : parents) {
-    RepairUpwards(bytes, parent, done);
-  }
-}
-
 }  // namespace
 
 const Image& SampleImage() {
@@ -102,47 +64,9 @@ const Image& SampleImage() {
   return *image;
 }
 
-format::MasterPage MasterOf(const std::string& bytes, int slot) {
-  format::MasterPage newest;
-  for (int i = 0; i < 2; ++i) {
-    const Byte* at = reinterpret_cast<const Byte*>(bytes.data()) + format::kMasterSlotOffset[i];
-    absl::StatusOr<format::MasterPage> master = format::DecodeMasterPage(at, i);
-    if ((slot == i || slot == -1) && master.ok() && master->txn >= newest.txn) {
-      newest = *master;
-    }
-  }
-  return newest;
-}
-
-void ReplaceMaster(std::string* bytes, const format::MasterPage& master) {
-  TxnId newest = MasterOf(*bytes, -1).txn;
-  for (int slot = 0; slot < 2; ++slot) {
-    if (MasterOf(*bytes, slot).txn == newest) {
-      format::EncodeMasterPage(master, reinterpret_cast<Byte*>(bytes->data()) + format::kMasterSlotOffset[slot]);
-    }
-  }
-}
-
-void RepairChecksum(std::string* bytes, PageNumber page) {
-  uint64_t database_id = MasterOf(SampleImage().bytes, -1).database_id;
-  Store64(At(bytes, page), format::PageChecksum(At(bytes, page), kPageSize, database_id, page));
-}
-
-void RepairUpwards(std::string* bytes, PageNumber page) {
-  std::set<PageNumber> done;
-  RepairUpwards(bytes, page, &done);
-}
-
-int Redirect(std::string* bytes, PageNumber parent, PageNumber from, PageNumber to) {
-  std::string ref = RefHead(from, Load64(At(bytes, from)));
-  std::string other = RefHead(to, to < bytes->size() / kPageSize ? Load64(At(bytes, to)) : 0x12345678);
-  int count = 0;
-  size_t end = (parent + 1) * kPageSize;
-  for (size_t at = bytes->find(ref, parent * kPageSize); at < end; at = bytes->find(ref, at + 1)) {
-    bytes->replace(at, kRefHead, other);
-    ++count;
-  }
-  return count;
+Forger ForgerOf(std::string* bytes) {
+  static const uint64_t kDatabaseId = MasterOf(SampleImage().bytes, -1).database_id;
+  return Forger(bytes, kPageSize, kDatabaseId);
 }
 
 }  // namespace johnny::test

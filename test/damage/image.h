@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "format/layout.h"
-#include "format/master_page.h"
+#include "support/forge.h"
 #include "support/test_db.h"
 
 namespace johnny::test {
@@ -42,20 +41,13 @@ const Image& SampleImage();
 
 inline Byte* At(std::string* bytes, PageNumber page) { return reinterpret_cast<Byte*>(bytes->data()) + page * kPageSize; }
 
-// The valid master page in `slot` (the newer of the two if slot is -1); its txn is 0 if there is none.
-format::MasterPage MasterOf(const std::string& bytes, int slot);
-
-// Writes `master` into each slot that has a master page of the same transaction.
-void ReplaceMaster(std::string* bytes, const format::MasterPage& master);
-
-// Makes the checksum of a changed page right; references to the page are left alone.
-void RepairChecksum(std::string* bytes, PageNumber page);
-
-// Makes the checksum of a changed page right, and those in the references to it, and so on up to the master pages.
-void RepairUpwards(std::string* bytes, PageNumber page);
-
-// Lets references to `from` lead to `to` instead, in page `parent` only. Returns how many there were.
-int Redirect(std::string* bytes, PageNumber parent, PageNumber from, PageNumber to);
+// For the bytes of a damaged copy of it.
+Forger ForgerOf(std::string* bytes);
+inline void RepairChecksum(std::string* bytes, PageNumber page) { ForgerOf(bytes).RepairChecksum(page); }
+inline void RepairUpwards(std::string* bytes, PageNumber page) { ForgerOf(bytes).RepairUpwards(page); }
+inline int Redirect(std::string* bytes, PageNumber parent, PageNumber from, PageNumber to) {
+  return ForgerOf(bytes).Redirect(parent, from, to);
+}
 
 }  // namespace johnny::test
 

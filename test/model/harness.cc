@@ -3,15 +3,30 @@
 #include <algorithm>
 #include <iterator>
 
+#include "os/os.h"
+
 namespace johnny::test {
 namespace {
 
 constexpr const char* kTableNames[] = {"t", "u", "v"};
 
+void CopyFile(os::System* system, const std::string& from, const std::string& to) {
+  auto source = system->Open(from, os::OpenMode::kReadOnly, 0);
+  RC_ASSERT(source.ok());
+  std::string bytes((*source)->Size().value_or(0), '\0');
+  RC_ASSERT((*source)->ReadAt(0, bytes.data(), bytes.size()).ok());
+  system->Unlink(to).IgnoreError();
+  auto target = system->Open(to, os::OpenMode::kCreateNew, 0644);
+  Slice piece = bytes;
+  RC_ASSERT(target.ok());
+  RC_ASSERT((*target)->WriteAt(0, absl::MakeConstSpan(&piece, 1)).ok());
+}
+
 }  // namespace
 
-Harness::Harness(const std::string& path, const johnny_options& options) : path_(path), options_(options) {
-  RC_ASSERT(env_.Open(path_, options_) == JOHNNY_OK);
+Harness::Harness(const std::string& path, const johnny_options& options, os::System* system)
+    : system_(system != nullptr ? system : os::PosixSystem()), path_(path), options_(options) {
+  RC_ASSERT(env_.Open(system_, path_, options_) == JOHNNY_OK);
   key_limit_ = env_.Info().max_key_size;
 }
 
@@ -441,11 +456,11 @@ void Harness::CheckNewest(const Env& env) {
 // Opens a copy of the file: what a process would find after this one was killed.
 void Harness::Kill(uint32_t n) {
   std::string copy = path_ + "-killed";
-  WriteFile(copy, ReadFile(path_));
+  CopyFile(system_, path_, copy);
   Env env;
   johnny_options options = options_;
   options.flags = n % 2 == 0 ? 0 : uint32_t{JOHNNY_READ_ONLY};
-  RC_ASSERT(env.Open(copy, options) == JOHNNY_OK);
+  RC_ASSERT(env.Open(system_, copy, options) == JOHNNY_OK);
   CheckNewest(env);
   RC_ASSERT(env.Findings() == "");
   RC_ASSERT(env.Close() == JOHNNY_OK);
@@ -457,7 +472,7 @@ void Harness::Reopen() {
     EndRead(0);
   }
   RC_ASSERT(env_.Close() == JOHNNY_OK);
-  RC_ASSERT(env_.Open(path_, options_) == JOHNNY_OK);
+  RC_ASSERT(env_.Open(system_, path_, options_) == JOHNNY_OK);
   CheckNewest(env_);
   RC_ASSERT(env_.Findings() == "");
 }

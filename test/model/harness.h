@@ -18,7 +18,8 @@ using Named = std::map<std::string, std::shared_ptr<State>>;
 
 class Harness {
  public:
-  Harness(const std::string& path, const johnny_options& options);
+  // `system` null: the real one.
+  Harness(const std::string& path, const johnny_options& options, os::System* system = nullptr);
   void Run(const Op& op);
   // Commits what is open and compares everything once more, after reopening too.
   void Finish();
@@ -102,6 +103,7 @@ class Harness {
 
   static void CheckTable(const Txn& txn, johnny_table* table, const Contents& contents);
 
+  os::System* const system_;
   std::string path_;
   johnny_options options_;
   size_t key_limit_ = 0;

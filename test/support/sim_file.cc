@@ -9,9 +9,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/guard.h"
 
 namespace johnny::sim {
 namespace {
+
+constexpr uint64_t kEndGuard = 1 << 16;  // bytes behind the end of a file that are poisoned
 
 class SimMapping : public os::Mapping {
  public:
@@ -41,9 +44,22 @@ SimInode::SimInode(int inode_id) : id(inode_id) {
   void* memory = ::mmap(nullptr, SimSystem::kReserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   JOHNNY_CHECK(memory != MAP_FAILED);
   base = static_cast<Byte*>(memory);
+  SetSize(0);
 }
 
-SimInode::~SimInode() { ::munmap(base, SimSystem::kReserve); }
+SimInode::~SimInode() {
+  SetSize(SimSystem::kReserve);  // nothing stays poisoned for whoever gets the memory next
+  ::munmap(base, SimSystem::kReserve);
+}
+
+void SimInode::SetSize(uint64_t bytes) {
+  auto end = [](uint64_t offset) { return std::min(Blocks(offset) * FileImage::kBlock, SimSystem::kReserve); };
+  uint64_t guard_end = std::min(end(size) + kEndGuard, SimSystem::kReserve);
+  Unpoison(base + end(size), guard_end - end(size));
+  guard_end = std::min(end(bytes) + kEndGuard, SimSystem::kReserve);
+  Poison(base + end(bytes), guard_end - end(bytes));
+  size = bytes;
+}
 
 SimFile::SimFile(SimProcess* process, std::shared_ptr<SimInode> inode, std::string path, bool writable)
     : system_(process->system_),
@@ -78,9 +94,13 @@ absl::Status SimFile::ReadAt(uint64_t offset, void* to, size_t size) {
 
 absl::Status SimFile::WriteAt(uint64_t offset, absl::Span<const Slice> pieces) {
   Guard guard(system_->mutex_);
-  std::string data;
-  for (Slice piece : pieces) {
-    data.append(piece);
+  std::string joined;
+  Slice data = pieces.size() == 1 ? pieces[0] : Slice();
+  if (pieces.size() != 1) {
+    for (Slice piece : pieces) {
+      joined.append(piece);
+    }
+    data = joined;
   }
   bool partial = system_->fault_.has_value() && system_->fault_->partial;
   uint64_t fired = system_->faults_fired_;
@@ -89,7 +109,7 @@ absl::Status SimFile::WriteAt(uint64_t offset, absl::Span<const Slice> pieces) {
     return system_->Write(inode_.get(), offset, data);
   }
   if (partial && system_->faults_fired_ > fired) {
-    (void)system_->Write(inode_.get(), offset, Slice(data).substr(0, data.size() / 2));
+    (void)system_->Write(inode_.get(), offset, data.substr(0, data.size() / 2));
   }
   return status;
 }
@@ -126,7 +146,7 @@ absl::Status SimFile::Resize(uint64_t size) {
     }
     inode_->allocated.resize(std::min<uint64_t>(inode_->allocated.size(), Blocks(size)));
   }
-  inode_->size = size;
+  inode_->SetSize(size);
   system_->RecordData(*inode_, {.kind = Event::Kind::kResize, .size = size});
   return absl::OkStatus();
 }
@@ -135,7 +155,7 @@ absl::Status SimFile::Preallocate(uint64_t offset, uint64_t size) {
   Guard guard(system_->mutex_);
   JOHNNY_RETURN_IF_ERROR(Enter(Call::kPreallocate, true));
   JOHNNY_RETURN_IF_ERROR(system_->Allocate(inode_.get(), offset, size));
-  inode_->size = std::max(inode_->size, offset + size);
+  inode_->SetSize(std::max(inode_->size, offset + size));
   system_->RecordData(*inode_, {.kind = Event::Kind::kPreallocate, .size = inode_->size});
   return absl::OkStatus();
 }

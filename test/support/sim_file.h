@@ -22,6 +22,10 @@ struct SimInode {
   SimInode(const SimInode&) = delete;
   SimInode& operator=(const SimInode&) = delete;
 
+  // Every change of the size goes through here, before what lies behind the old one is touched: a mapping of the file must not be
+  // read past its end (of the last block), which AddressSanitizer holds.
+  void SetSize(uint64_t bytes);
+
   struct HeldLock {
     const SimFile* owner;
     const SimLife* life;  // of the owner's process

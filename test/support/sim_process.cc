@@ -83,7 +83,11 @@ absl::Status SimProcess::SyncDirectoryOf(const std::string& path) {
 }
 
 // No time passes in tests.
-void SimProcess::Sleep(uint32_t) { std::this_thread::yield(); }
+void SimProcess::Sleep(uint32_t) {
+  if (!system_->single_threaded_) {
+    std::this_thread::yield();
+  }
+}
 
 uint64_t SimProcess::MonotonicMillis() { return system_->clock_.fetch_add(1, std::memory_order_relaxed); }
 

@@ -52,7 +52,7 @@ SimSystem::SimSystem(const DiskImage& image, uint64_t seed, uint64_t boot_id) : 
     if (inode == nullptr) {
       const FileImage& content = image.files.at(file);
       inode = std::make_shared<SimInode>(file);
-      inode->size = content.size();
+      inode->SetSize(content.size());
       inode->allocated.assign(Blocks(content.size()), true);
       allocated_ += Blocks(content.size()) * kBlock;
       content.CopyTo(inode->base);
@@ -166,9 +166,11 @@ absl::Status SimSystem::Allocate(SimInode* inode, uint64_t offset, uint64_t size
 
 absl::Status SimSystem::Write(SimInode* inode, uint64_t offset, Slice bytes) {
   JOHNNY_RETURN_IF_ERROR(Allocate(inode, offset, bytes.size()));
+  inode->SetSize(std::max(inode->size, offset + bytes.size()));
   std::memcpy(inode->base + offset, bytes.data(), bytes.size());
-  inode->size = std::max(inode->size, offset + bytes.size());
-  RecordData(*inode, {.kind = Event::Kind::kWrite, .offset = offset, .data = std::string(bytes)});
+  if (recording_) {
+    RecordData(*inode, {.kind = Event::Kind::kWrite, .offset = offset, .data = std::string(bytes)});
+  }
   return absl::OkStatus();
 }
 

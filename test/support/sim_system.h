@@ -230,6 +230,8 @@ class SimSystem : public os::System {
   absl::Status Rename(const std::string& from, const std::string& to);
   absl::Status Replace(const std::string& from, const std::string& to);
   void set_on_network(bool on_network) { on_network_ = on_network; }
+  // Who sleeps need not let other threads go on: there are none.
+  void set_single_threaded() { single_threaded_ = true; }
 
  private:
   friend class SimFile;
@@ -268,6 +270,7 @@ class SimSystem : public os::System {
   uint64_t capacity_ = 0;
   uint64_t allocated_ = 0;
   std::atomic<bool> on_network_{false};
+  std::atomic<bool> single_threaded_{false};
   std::function<void(const char*)> yield_hook_;
   std::unique_ptr<SimProcess> first_;  // the last member: it uses the others when it goes
 };

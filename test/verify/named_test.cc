@@ -149,31 +149,7 @@ class NamedVerifyTest : public testing::Test {
   }
 
   // The helpers of damage/image.h take the checksums' seed from the sample, so this image has one of its own.
-  void RepairUpwards(PageNumber page) {
-    uint64_t before = Load64(At(&bytes_, page));
-    uint64_t after = format::PageChecksum(At(&bytes_, page), kPageSize, MasterOf(bytes_, -1).database_id, page);
-    Store64(At(&bytes_, page), after);
-    std::string ref = Reference(page, before);
-    std::set<PageNumber> parents;
-    for (size_t at = bytes_.find(ref); at != std::string::npos; at = bytes_.find(ref, at + 1)) {
-      bytes_.replace(at, ref.size(), Reference(page, after));
-      if (at >= format::kMasterRegion) {
-        parents.insert(at / kPageSize);
-      } else {
-        size_t master = at < format::kMasterSlotOffset[1] ? 0 : format::kMasterSlotOffset[1];
-        Byte* bytes = reinterpret_cast<Byte*>(bytes_.data()) + master;
-        Store64(bytes + format::kMasterPageSize - 8, Checksum(bytes, format::kMasterPageSize - 8, format::kMagic));
-      }
-    }
-    for (PageNumber parent : parents) {
-      RepairUpwards(parent);
-    }
-  }
-  static std::string Reference(PageNumber page, uint64_t checksum) {
-    Byte bytes[format::kChildRefSize];
-    format::StoreChildRef(bytes, {page, static_cast<uint32_t>(checksum), 0});
-    return std::string(reinterpret_cast<const char*>(bytes), 10);
-  }
+  void RepairUpwards(PageNumber page) { Forger(&bytes_, kPageSize, MasterOf(bytes_, -1).database_id).RepairUpwards(page); }
 
   TempDir dir_;
   std::string path_ = dir_.File("db");
