@@ -1,7 +1,7 @@
 #include "support/forge.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 #include <vector>
 
 #include "node/leaf.h"
@@ -56,12 +56,13 @@ void Forger::RepairMaster(int slot) {
 }
 
 void Forger::RepairUpwards(PageNumber page) {
-  std::set<PageNumber> done;
+  std::map<PageNumber, uint32_t>
+      visits;  // a page with several changed children is repaired after each; forged ones may go in circles
   std::vector<PageNumber> todo = {page};
   while (!todo.empty()) {
     PageNumber at = todo.back();
     todo.pop_back();
-    if (!done.insert(at).second) {
+    if (++visits[at] > format::kMaxLevel) {
       continue;
     }
     std::string ref = RefHead(at, Load64(At(at)));
