@@ -14,7 +14,7 @@ using test::Kind;
 using test::Op;
 
 constexpr size_t kMostOperations = 48;
-constexpr uint32_t kMostAtOnce = 40;  // entries that one operation puts or deletes
+constexpr uint32_t kMostAtOnce = 40;                            // entries that one operation puts or deletes
 constexpr int kKinds = static_cast<int>(Kind::kNestedEnd) + 1;  // the last one
 
 johnny_options OptionsFor(uint8_t choice) {

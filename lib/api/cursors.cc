@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "absl/cleanup/cleanup.h"
 #include "api/internal.h"
 
 using johnny::Code;
@@ -103,7 +104,9 @@ int johnny_cursor_open(johnny_txn* txn, johnny_table* table, johnny_cursor** out
     auto cursor = std::make_unique<johnny_cursor>(
         johnny_cursor{txn, state, johnny::api::AsTable(table), Cursor(&txn->txn.view(), &state->record)});
     txn->cursors.push_back(cursor.get());
+    absl::Cleanup forget = [txn] { txn->cursors.pop_back(); };
     state->cursors.push_back(&cursor->cursor);
+    std::move(forget).Cancel();
     *out = cursor.release();
     return static_cast<int>(JOHNNY_OK);
   });

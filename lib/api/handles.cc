@@ -257,12 +257,13 @@ absl::Status Release(johnny_env* env) {
     }
     registry->by_file.at(key) = nullptr;
   }
-  absl::Cleanup stay_open = [registry, &key, env] {  // when memory runs out
-    MutexLock lock(&registry->mutex);
-    registry->Settle(key, env);
-  };
-  absl::Status status = env::Close(env->db.get());
-  std::move(stay_open).Cancel();
+  absl::Status status;
+  bool no_memory = false;
+  try {
+    status = env::Close(env->db.get());
+  } catch (const std::bad_alloc&) {
+    no_memory = true;  // closed all the same: half closed it would keep other processes out
+  }
   {
     MutexLock lock(&registry->mutex);
     registry->by_id.erase(env->id);
@@ -270,6 +271,9 @@ absl::Status Release(johnny_env* env) {
   delete env;
   MutexLock lock(&registry->mutex);
   registry->Settle(key, nullptr);
+  if (no_memory) {
+    throw std::bad_alloc();
+  }
   return status;
 }
 

@@ -131,7 +131,11 @@ int Salvage(const char* path, const char* out, const johnny_options* given, john
   johnny_options options;
   johnny_options_init(&options);
   if (given != nullptr) {
+    if (given->struct_size < sizeof given->struct_size) {
+      return Fail(Code::kInvalidArgument, "options: struct_size is not set");
+    }
     std::memcpy(&options, given, std::min(given->struct_size, sizeof options));
+    options.struct_size = sizeof options;
   }
   options.flags |= JOHNNY_CREATE | JOHNNY_EXCLUSIVE;
   options.page_size = master->page_size;

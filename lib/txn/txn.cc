@@ -140,7 +140,9 @@ void Txn::Abort() {
   }
   if (write_ && db_->space != nullptr) {
     try {
-      db_->space->Rollback();
+      if (!spoilt_) {
+        db_->space->Rollback();
+      }
     } catch (const std::bad_alloc&) {
       spoilt_ = true;
     }
@@ -200,17 +202,18 @@ void Txn::MarkLoaded(TableState* state) {
 absl::Status Txn::LoadState(const std::string& name, TableState* state) {
   if (parent_ == nullptr) {
     JOHNNY_RETURN_IF_ERROR(LoadFromCatalog(name, state));
+    MarkLoaded(state);
   } else {
     // Not from the catalog: its record may be out of date.
     TableState* outer = parent_->StateAt(*state->table);
     if (!outer->loaded) {
       JOHNNY_RETURN_IF_ERROR(parent_->LoadState(name, outer));
     }
+    MarkLoaded(state);  // first: should memory run out, Start() would not know of what follows
     state->record = outer->record;
     state->exists = outer->exists;
     state->changed = outer->changed;
   }
-  MarkLoaded(state);
   return absl::OkStatus();
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,16 @@ using node::Header;
 // The keys below an orphan, and whether they may be those of a catalog.
 class RangeOf : public Visitor {
  public:
+  // `seen`: pages below other orphans, which are none of this one's in a sound file.
+  RangeOf(PageNumber pages, uint32_t page_size, std::vector<bool>* seen) : pages_(pages), page_size_(page_size), seen_(*seen) {}
+
+  Next BeforePage(const Place& place) override {
+    if (seen_[place.ref.page]) {
+      return Next::kSkip;
+    }
+    seen_[place.ref.page] = true;
+    return Next::kGoOn;
+  }
   Next OnPage(const Place& place, const Byte* page) override {
     if (place.level > 0) {
       return Next::kGoOn;
@@ -32,8 +43,7 @@ class RangeOf : public Visitor {
         first = std::string(entry.key);
       }
       last = std::string(entry.key);
-      is_catalog &=
-          !entry.value.is_extent && (format::IsSnapshotKey(entry.key) || entry.value.bytes.size() == format::kTableRecordSize);
+      is_catalog &= MayBeOfCatalog(entry);
     }
     return Next::kGoOn;
   }
@@ -43,6 +53,24 @@ class RangeOf : public Visitor {
   std::optional<std::string> first;
   std::string last;
   bool is_catalog = true;
+
+ private:
+  bool MayBeOfCatalog(const node::LeafEntry& entry) const {
+    if (entry.value.is_extent || format::IsSnapshotKey(entry.key)) {
+      return !entry.value.is_extent;
+    }
+    if (entry.key.empty() || entry.key.find('\0') != Slice::npos || entry.value.bytes.size() != format::kTableRecordSize) {
+      return false;
+    }
+    format::TableRecord record = format::LoadTableRecord(entry.value.bytes.data());
+    return record.empty() ? record.level == 0 && record.root.entries == 0
+                          : record.level <= format::kMaxLevel && record.root.page >= format::FirstPage(page_size_) &&
+                                record.root.page < pages_;
+  }
+
+  const PageNumber pages_;
+  const uint32_t page_size_;
+  std::vector<bool>& seen_;
 };
 
 class Salvager : public Visitor {
@@ -57,7 +85,7 @@ class Salvager : public Visitor {
     }
     WalkSnapshot(view_, txn::SnapshotOf(master_), this);
     JOHNNY_RETURN_IF_ERROR(status_);
-    if (std::any_of(lost_.begin(), lost_.end(), [](const Lost& lost) { return lost.level > 0 || lost.in_catalog; })) {
+    if (!lost_branches_.empty()) {
       JOHNNY_RETURN_IF_ERROR(FindOrphans());
     }
     for (Lost& lost : lost_) {
@@ -80,6 +108,10 @@ class Salvager : public Visitor {
     TxnId birth;
     uint32_t level;
     uint32_t checksum;
+    // Of the entries below it.
+    bool has_entries = false;
+    bool is_catalog = false;
+    std::string first = {}, last = {};
   };
 
   void AddLoss(Loss loss) { lost_.push_back({std::move(loss)}); }
@@ -92,7 +124,11 @@ class Salvager : public Visitor {
   // ---- The walk ----
 
   Next BeforeTree(const Tree& tree) override {
-    return tree.name == nullptr || *tree.name == '\0' || into_ ? Next::kGoOn : Ended(rescuer_.OnTable(tree.name));
+    if (tree.name == nullptr || *tree.name == '\0' || into_) {
+      return Next::kGoOn;
+    }
+    names_.insert(tree.name);
+    return Ended(rescuer_.OnTable(tree.name));
   }
 
   Next BeforePage(const Place& place) override {
@@ -113,6 +149,9 @@ class Salvager : public Visitor {
       lost.loss.message = absl::StrCat("catalog: ", lost.loss.message);
     } else {
       lost.loss.table = TableOf(place);
+    }
+    if (lost.level > 0 || lost.in_catalog) {
+      lost_branches_.push_back(lost_.size() - 1);
     }
     if (place.lower != nullptr) {
       lost.loss.from = *place.lower;
@@ -194,9 +233,18 @@ class Salvager : public Visitor {
     orphans.erase(std::remove_if(orphans.begin(), orphans.end(), below_another), orphans.end());
     // The older first, so that the newest version of an entry is what stays. Catalogs before what they lead to.
     std::sort(orphans.begin(), orphans.end(), [](const Orphan& a, const Orphan& b) { return a.birth < b.birth; });
+    std::vector<bool> seen(reached_);
+    for (Orphan& orphan : orphans) {
+      RangeOf range(view_.page_count(), db_.page_size(), &seen);
+      WalkTree(view_, {"", RecordOf(orphan), master_.txn}, &range);
+      orphan.has_entries = range.first.has_value();
+      orphan.is_catalog = range.is_catalog;
+      orphan.first = range.first.value_or("");
+      orphan.last = std::move(range.last);
+    }
     for (bool catalogs : {true, false}) {
       for (const Orphan& orphan : orphans) {
-        if (!reached_[orphan.page]) {
+        if (orphan.has_entries && !reached_[orphan.page]) {
           JOHNNY_RETURN_IF_ERROR(Take(orphan, catalogs));
         }
       }
@@ -224,58 +272,64 @@ class Salvager : public Visitor {
     }
   }
 
-  // Takes what lies below the orphan if it is a catalog's, or if it is not.
-  absl::Status Take(const Orphan& orphan, bool catalogs) {
+  static format::TableRecord RecordOf(const Orphan& orphan) {
     format::TableRecord record;
     record.root = {orphan.page, orphan.checksum, 0};
     record.level = static_cast<uint8_t>(orphan.level);
-    RangeOf range;
-    WalkTree(view_, {"", record, master_.txn}, &range);
-    if (!range.first) {
-      return absl::OkStatus();
-    }
-    Lost* place = PlaceOf(orphan, range);
+    return record;
+  }
+
+  // Takes what lies below the orphan if it is a catalog's, or if it is not.
+  absl::Status Take(const Orphan& orphan, bool catalogs) {
+    std::optional<size_t> place = PlaceOf(orphan);
+    bool of_catalog = place && lost_[*place].in_catalog;
     if (catalogs) {
-      if (place != nullptr && place->in_catalog && range.is_catalog) {
+      if (of_catalog) {
         readers::Snapshot snapshot = txn::SnapshotOf(master_);
         snapshot.main = {};
-        snapshot.catalog = record;
+        snapshot.catalog = RecordOf(orphan);
         WalkSnapshot(view_, snapshot, this);
       }
       return status_;
     }
-    bool known = place != nullptr && !place->in_catalog;
-    into_ = known ? *place->loss.table : absl::StrCat("lost+found/page-", orphan.page);
-    size_t index = known ? static_cast<size_t>(place - lost_.data()) : 0;
+    bool known = place && !of_catalog;
+    into_ = known ? *lost_[*place].loss.table : NewName(orphan.page);
     if (!known) {
       JOHNNY_RETURN_IF_ERROR(rescuer_.OnTable(*into_));
     }
     found_ = 0;
-    WalkTree(view_, {"", record, master_.txn}, this);
+    WalkTree(view_, {"", RecordOf(orphan), master_.txn}, this);
     if (known) {
-      lost_[index].found += found_;
+      lost_[*place].found += found_;
     }
     into_.reset();
     return status_;
   }
 
-  // Where the orphan was; null unless there is exactly one possibility. With a part of the catalog lost it may be of a table that
-  // nothing is known of, and without the free log of the past.
-  Lost* PlaceOf(const Orphan& orphan, const RangeOf& range) {
-    Lost* only = nullptr;
-    if (!free_known_) {
-      return nullptr;
+  // A table that is not there. (The damaged database may be the result of an earlier salvage.)
+  std::string NewName(PageNumber page) {
+    std::string name = absl::StrCat("lost+found/page-", page);
+    while (!names_.insert(name).second) {
+      name += '+';
     }
-    for (Lost& lost : lost_) {
-      if (lost.in_catalog && !range.is_catalog) {
-        return nullptr;
+    return name;
+  }
+
+  // Where the orphan was: an index into lost_, if there is exactly one possibility. With a part of the catalog lost it may be of
+  // a table that nothing is known of, and without the free log of the past.
+  std::optional<size_t> PlaceOf(const Orphan& orphan) const {
+    std::optional<size_t> only;
+    for (size_t index : lost_branches_) {
+      const Lost& lost = lost_[index];
+      if (!free_known_ || (lost.in_catalog && !orphan.is_catalog)) {
+        return std::nullopt;
       }
-      bool fits = orphan.level < lost.level && (!lost.loss.from || *range.first >= *lost.loss.from) &&
-                  (!lost.loss.to || range.last < *lost.loss.to) && (!lost.in_catalog || range.is_catalog);
-      if (fits && only != nullptr) {
-        return nullptr;
+      bool fits = orphan.level < lost.level && (!lost.loss.from || orphan.first >= *lost.loss.from) &&
+                  (!lost.loss.to || orphan.last < *lost.loss.to);
+      if (fits && only) {
+        return std::nullopt;
       }
-      only = fits ? &lost : only;
+      only = fits ? index : only;
     }
     return only;
   }
@@ -287,7 +341,9 @@ class Salvager : public Visitor {
   std::vector<bool> reached_;  // or free: not looked at again
   std::vector<Lost> lost_;
   bool free_known_ = true;
-  std::optional<std::string> into_;  // the table for an orphan's entries
+  std::set<std::string> names_;        // of tables
+  std::vector<size_t> lost_branches_;  // indices into lost_: where orphans may come from
+  std::optional<std::string> into_;    // the table for an orphan's entries
   uint64_t found_ = 0;
   absl::Status status_;
 };

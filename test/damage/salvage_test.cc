@@ -4,6 +4,7 @@
 #include <set>
 
 #include "damage/image.h"
+#include "node/branch.h"
 
 namespace johnny::test {
 namespace {
@@ -172,6 +173,36 @@ TEST_F(SalvageTest, TablesWithoutANameAreFoundAgain) {
   EXPECT_EQ(salvaged.found, std::set<Entry>(named.begin(), named.end()));
 }
 
+TEST_F(SalvageTest, ValuesAsLongAsTheCatalogsAreNotTakenForOne) {
+  std::string path = dir_.File("hashes");
+  Contents hashes;
+  PageNumber root = 0;
+  {
+    Env env(path);
+    Txn txn(env);
+    for (uint64_t i = 0; i < 20; ++i) {
+      hashes[NumberedKey(i)] = Pattern(format::kTableRecordSize, static_cast<uint32_t>(i));
+      ASSERT_OK(txn.Put(NumberedKey(i), hashes[NumberedKey(i)], 0, txn.Table("hashes")));
+    }
+    for (uint64_t i = 0; i < 100; ++i) {
+      txn.Table(NumberedKey(i, 3, "table/"));
+    }
+    ASSERT_OK(txn.Commit());
+    ASSERT_OK(env.Close());
+  }
+  std::string bytes = ReadFile(path);
+  format::MasterPage master = MasterOf(bytes, -1);
+  ASSERT_EQ(master.catalog.level, 1);
+  // The catalog's root and the leaf with the table's record: the table has no name any more.
+  const Byte* branch = At(&bytes, master.catalog.root.page);
+  root = node::GetChild(branch, 0).page;
+  Salvaged salvaged = Salvage(Zeroed(Zeroed(bytes, root), master.catalog.root.page));
+  EXPECT_EQ(salvaged.found, std::set<Entry>(hashes.begin(), hashes.end()));
+  for (const auto& [name, contents] : salvaged.state) {
+    EXPECT_TRUE(name.empty() || name.rfind("table/", 0) == 0) << name;
+  }
+}
+
 TEST_F(SalvageTest, SeveralPagesDamaged) {
   std::vector<PageNumber> nodes;
   for (const UsedPage& page : image_.pages) {
@@ -225,6 +256,11 @@ TEST_F(SalvageTest, ACatalogOfManyTablesWhoseRootIsDamaged) {
       ASSERT_OK(txn.Put(name + "/key", NumberedKey(i), 0, txn.Table(name)));
       state[name][name + "/key"] = NumberedKey(i);
     }
+    for (uint64_t i = 0; i < 20; ++i) {  // as long as a catalog's records, but none
+      ASSERT_OK(
+          txn.Put(NumberedKey(i), Pattern(format::kTableRecordSize, static_cast<uint32_t>(i)), 0, txn.Table("table/hashes")));
+      state["table/hashes"][NumberedKey(i)] = Pattern(format::kTableRecordSize, static_cast<uint32_t>(i));
+    }
     ASSERT_OK(txn.CreateSnapshot("before"));
     ASSERT_OK(txn.Commit());
     ASSERT_OK(env.Close());
@@ -256,7 +292,14 @@ TEST_F(SalvageTest, WrongUse) {
     Env env(path, options);
     EXPECT_EQ(Result(johnny_salvage(path.c_str(), out.c_str(), nullptr, nullptr, nullptr, nullptr)), JOHNNY_BUSY);
   }
-  EXPECT_OK(johnny_salvage(path.c_str(), out.c_str(), nullptr, nullptr, nullptr, nullptr));
+  johnny_options options = TestOptions();
+  options.struct_size = 0;
+  EXPECT_EQ(Result(johnny_salvage(path.c_str(), out.c_str(), &options, nullptr, nullptr, nullptr)), JOHNNY_INVALID_ARGUMENT);
+  options.struct_size = sizeof options.struct_size;  // of a version that had no options yet
+  WriteFile(out, image_.bytes);
+  EXPECT_EQ(Result(johnny_salvage(path.c_str(), out.c_str(), &options, nullptr, nullptr, nullptr)), JOHNNY_EXISTS);
+  std::filesystem::remove(out);
+  EXPECT_OK(johnny_salvage(path.c_str(), out.c_str(), &options, nullptr, nullptr, nullptr));
 }
 
 }  // namespace
