@@ -205,6 +205,7 @@ TEST_F(NestedTest, AnOpenOneKeepsTheEnvironmentOpen) {
   Txn inner = Txn::In(outer);
   EXPECT_EQ(env_.Close(), JOHNNY_IN_USE);
   EXPECT_OK(outer.Abort());
+  EXPECT_EQ(inner.Abort(), JOHNNY_TXN_ENDED);  // not later, when closing has freed the handle
   EXPECT_OK(env_.Close());
 }
 
