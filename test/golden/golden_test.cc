@@ -58,7 +58,7 @@ TEST_P(GoldenTest, CanBeWrittenTo) {
     for (int i = 0; i < 30; ++i) {
       Txn txn(env);
       for (auto& [key, value] : expected[""]) {
-        if ((key.size() + key.back() + static_cast<size_t>(i)) % 30 == 0) {
+        if ((key.size() + (key.empty() ? 0 : static_cast<size_t>(key.back())) + static_cast<size_t>(i)) % 30 == 0) {
           value += "!";
           ASSERT_OK(txn.Put(key, value));
         }
