@@ -244,11 +244,12 @@ JOHNNY_API int johnny_begin_within(johnny_env* env, uint32_t flags, uint32_t tim
  *   - Pointers got from the parent: a change in the nested transaction, or its commit, counts as one in the parent. Pointers
  *     got from the nested transaction end with it.
  *   - After an error that leaves only abort (johnny_txn_info.failed) the nested transaction is aborted, by johnny_commit() too,
- * which gives TXN_FAILED, and the parent goes on. NO_MEMORY from a change is an exception: if johnny_txn_info.failed says so
- *     after the abort, the parent can only be aborted, too.
+ *     which gives TXN_FAILED, and the parent goes on. NO_MEMORY from a change is an exception: if johnny_txn_info.failed says
+ *     so after the abort, the parent can only be aborted, too.
  *   - Memory: the parent's changed pages stay as they are, and those that are changed again are copied. What the parent holds
- * counts for the memory budget, but each level may use a 32nd of the budget (at least 16 pages) beyond it before it writes some
- *     of its own early. So with very deep nesting a transaction may take up to three budgets.
+ *     counts for the memory budget, but each level may use a 32nd of the budget (at least 16 pages) beyond it before it writes
+ *     some of its own early. Copies of branches above pages that the parent has changed stay in memory whatever the budget, so
+ *     a nested transaction that changes much of what its parent has changed takes as much again, and spills often.
  *   - johnny_snapshot_create() keeps the snapshot that the outermost transaction began with.
  * Thread rules: all of the nest is one transaction, used by one thread at a time. Errors: WRONG_TXN (the parent is a read
  * transaction), IN_USE (one is open in it), TXN_FAILED, TXN_ENDED, INVALID_ARGUMENT (nested too deep), NO_MEMORY. */

@@ -164,8 +164,7 @@ int johnny_salvage(const char* path, const char* out, const johnny_options* opti
     figures.struct_size = sizeof figures;
     int code = Salvage(path, out, options, on_loss, context, &figures);
     // Filled whatever was lost, unlike other functions' results.
-    std::string words = johnny_last_error_message();
     int filled = result == nullptr ? static_cast<int>(JOHNNY_OK) : FillStruct(figures, result);
-    return code == JOHNNY_OK ? filled : Fail(static_cast<johnny::Code>(code), words);
+    return code == JOHNNY_OK ? filled : code;
   });
 }

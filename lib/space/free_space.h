@@ -93,8 +93,7 @@ class FreeSpace {
   void AbortNested();   // as it was at BeginNested(), but that the file may have grown and pending pages may have been released
 
   // Seals the transaction's changes into free-log pages. Nothing may be taken or freed afterwards. REQUIRES: no nested level.
-  // kCorrupt when pages were freed
-  // that are free already.
+  // kCorrupt when pages were freed that are free already.
   absl::StatusOr<SealedLog> Seal();
   void Commit();    // the sealed state is the newest snapshot's
   void Rollback();  // as it was at Begin()
