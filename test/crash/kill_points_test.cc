@@ -1,8 +1,8 @@
 // A writer dies at every yield point of the library, one that lives takes over, and then the power fails.
 //
 // The points are not listed here: a run that nobody kills tells which there are and how often each is reached, and one test
-// holds that these are all that the library has. JOHNNY_CRASH_STATES sets how many disks are checked (default 20,000, of which
-// this test's share is a quarter); JOHNNY_TEST_SCALE how often a process is killed at one point.
+// holds that these are all that the library has. JOHNNY_CRASH_STATES sets how many disks are checked (default 200,000, of which
+// this test's share is a tenth); JOHNNY_TEST_SCALE how often a process is killed at one point.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -180,8 +180,8 @@ TEST_P(KillPointsTest, WhoTakesOverAndThenLosesPowerHasAllThatWasAcknowledged) {
     kills += std::min(times, most);
   }
   const char* total = std::getenv("JOHNNY_CRASH_STATES");
-  uint64_t states = (total == nullptr ? 20000 : std::strtoull(total, nullptr, 10)) / 8 / kills + 1;
-  CrashChecker checker({.states = states});
+  uint64_t states = (total == nullptr ? 200000 : std::strtoull(total, nullptr, 10)) / 10 / kills + 1;
+  CrashChecker checker(CrashOptions{});
   for (const auto& [point, times] : points) {
     for (uint64_t i = 0; i < std::min(times, most) && !checker.done(); ++i) {
       uint64_t nth = times <= most ? i : i * (times - 1) / (most - 1);

@@ -151,6 +151,64 @@ void Reuse(Script* script) {
   script->CheckNow();
 }
 
+// Most of the file becomes free, and is given back, while commits go on.
+void Shrink(Script* script) {
+  script->Open(JOHNNY_CREATE);
+  Fill(script, 20, 100);
+  for (int round = 0; round < 2; ++round) {
+    uint64_t values = 14 + script->Below(10);
+    for (uint64_t i = 0; i < values; ++i) {
+      script->Begin();
+      script->Put("", KeyOf(1000 + i), script->RandomBytes(200000));
+      script->Commit(JOHNNY_LAZY);
+    }
+    script->Begin();
+    for (uint64_t i = 0; i < values; ++i) {
+      script->Delete("", KeyOf(1000 + i));
+    }
+    script->Commit(JOHNNY_TWO_PHASE);
+    script->PowerStaysUntilNow();  // growth has a scenario of its own
+    CommitSome(script, 6, 40, 200);
+    script->Sync();
+    CommitSome(script, 3, 40, 200);
+    if (script->Below(3) == 0) {
+      script->Close();
+      script->Open();
+    }
+  }
+  script->CheckNow();
+}
+
+// A sync is begun by each commit, and nobody waits for it but now and then.
+void Async(Script* script) {
+  script->Open(JOHNNY_CREATE);
+  Fill(script, 40, 150);
+  for (int i = 0; i < 8; ++i) {
+    CommitSome(script, 1 + static_cast<int>(script->Below(4)), 60, 250);
+    if (script->Below(2) == 0) {
+      script->WaitDurable();
+    }
+  }
+  script->CheckNow();
+}
+
+// Commits that are published together, between others.
+void Group(Script* script) {
+  auto change = [script] { ChangeSome(script, 1 + script->Below(6), 60, 200); };
+  script->StartProcess(JOHNNY_CREATE);
+  Fill(script, 40, 200);
+  script->RunAndKill("", 0, [&] {
+    for (int i = 0; i < 4; ++i) {
+      script->Begin();
+      script->Put("", "first", script->RandomBytes(20));  // else nothing may be left to sync
+      script->CommitGroup(std::vector<std::function<void()>>(1 + script->Below(3), change));
+      CommitSome(script, static_cast<int>(script->Below(2)), 60, 200);
+    }
+  });
+  script->StartProcess();
+  script->CheckNow();
+}
+
 void LargeValues(Script* script) {
   script->Open(JOHNNY_CREATE);
   Fill(script, 10, 100);
@@ -459,9 +517,9 @@ void FailedSync(Script* script) {
 const std::vector<Scenario>& Scenarios() {
   static const std::vector<Scenario> scenarios = {
       {"creation", 0.02, JOHNNY_TWO_PHASE, Creation},
-      {"two_phase", 0.09, JOHNNY_TWO_PHASE, Commits},
-      {"single_sync", 0.09, JOHNNY_SINGLE_SYNC, Commits},
-      {"lazy", 0.09, JOHNNY_LAZY, Lazy},
+      {"two_phase", 0.06, JOHNNY_TWO_PHASE, Commits},
+      {"single_sync", 0.06, JOHNNY_SINGLE_SYNC, Commits},
+      {"lazy", 0.06, JOHNNY_LAZY, Lazy},
       {"lazy_commits_during_sync", 0.05, JOHNNY_LAZY, CommitsDuringSync},
       {"mixed_durability", 0.07, JOHNNY_TWO_PHASE, MixedDurability},
       {"mixed_durability_lazy", 0.04, JOHNNY_LAZY, MixedDurability},
@@ -470,6 +528,10 @@ const std::vector<Scenario>& Scenarios() {
       {"reuse", 0.06, JOHNNY_TWO_PHASE, Reuse},
       {"reuse_single_sync", 0.06, JOHNNY_SINGLE_SYNC, Reuse},
       {"reuse_lazy", 0.05, JOHNNY_LAZY, Reuse},
+      {"shrink", 0.02, JOHNNY_TWO_PHASE, Shrink},
+      {"shrink_lazy", 0.01, JOHNNY_LAZY, Shrink},
+      {"async", 0.03, JOHNNY_ASYNC, Async},
+      {"group", 0.03, JOHNNY_TWO_PHASE, Group},
       {"large_values", 0.04, JOHNNY_TWO_PHASE, LargeValues},
       {"large_values_lazy", 0.03, JOHNNY_LAZY, LargeValues},
       {"spill", 0.02, JOHNNY_TWO_PHASE, Spill},

@@ -1,6 +1,7 @@
 #include "support/crash_checker.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,7 @@
 namespace johnny::sim {
 namespace {
 
+constexpr uint64_t kFirstBoot = 2;           // after a first crash
 constexpr uint64_t kSecondCrashStates = 10;  // disks per second crash
 
 // One session on a disk, step by step; each step returns false when the rest makes no sense.
@@ -17,6 +19,7 @@ class Session {
   Session(const DiskImage& image, const johnny_options& options, uint64_t boot_id)
       : system_(image, boot_id * 7919, boot_id), options_(options) {
     outcome_.present = system_.Exists(kPath);
+    options_.durability = std::min<uint32_t>(options_.durability, JOHNNY_LAZY);  // no thread for each disk
   }
   ~Session() {
     system_.Kill();
@@ -148,110 +151,122 @@ std::string JudgeOutcome(const Outcome& outcome, const History& history, const E
   return "";
 }
 
-void CrashChecker::Run(const Recording& recording, uint64_t states) {
+void CrashChecker::Run(const Recording& recording, uint64_t states, const Exhaustive& exhaustive) {
   for (const std::string& problem : recording.problems) {
     failures_.push_back(absl::StrCat("scenario ", recording.name, ", seed ", recording.seed, ", before any crash: ", problem));
   }
   if (!done()) {
-    RunAt(recording, states, 2);
+    RunAt(recording, states, exhaustive, kFirstBoot);
   }
 }
 
-void CrashChecker::RunAt(const Recording& recording, uint64_t states, uint64_t boot_id) {
-  CrashDisk disk(recording.start);
-  Expectation expectation(recording.starts_absent);
-  expectation.set_largest_id(recording.largest_id);
-  std::vector<Live> live;
+void CrashChecker::RunAt(const Recording& recording, uint64_t states, const Exhaustive& exhaustive, uint64_t boot_id) {
+  Place place{recording, CrashDisk(recording.start), Expectation(recording.starts_absent), boot_id, 0, {}};
+  place.expectation.set_largest_id(recording.largest_id);
   double per_point = static_cast<double>(states) / static_cast<double>(recording.events.size() - recording.from_event + 1);
   double allowance = 2;
-  for (size_t i = 0; i < recording.events.size() && !done(); ++i) {
-    const Event& event = recording.events[i];
+  for (; place.event < recording.events.size() && !done(); ++place.event) {
+    const Event& event = recording.events[place.event];
     if (event.kind == Event::Kind::kMark) {
-      expectation.Apply(event.mark, event.value);
-      for (const Live& one : live) {  // what was seen before may not be right any more
-        Judge(recording, outcomes_.at(one.hash), i, one.how, expectation);
+      place.expectation.Apply(event.mark, event.value);
+      for (const Live& one : place.live) {  // what was seen before may not be right any more
+        Judge(place, outcomes_.at(one.hash), one.variant);
       }
     }
-    if (disk.Apply(event, i)) {
-      live.clear();
+    if (place.disk.Apply(event, place.event)) {
+      place.live.clear();
     }
-    if (i + 1 < recording.from_event) {
+    if (place.event + 1 < recording.from_event) {
       continue;
     }
+    ++points_;
+    CheckExhaustively(exhaustive, &place);
     allowance += per_point;
-    CheckPoint(recording, disk, i, boot_id, &allowance, expectation, &live);
+    CheckSome(exhaustive, &allowance, &place);
   }
 }
 
-void CrashChecker::CheckPoint(const Recording& recording, const CrashDisk& disk, size_t event, uint64_t boot_id,
-                              double* allowance, const Expectation& expectation, std::vector<Live>* live) {
-  ++points_;
-  std::vector<Variant> variants = disk.Variants(options_.variants, &random_);
+void CrashChecker::CheckExhaustively(const Exhaustive& exhaustive, Place* place) {
+  std::vector<Variant> variants = place->disk.NewSubsets(exhaustive.subsets_up_to);
+  if (exhaustive.master_tears) {
+    std::vector<Variant> tears = place->disk.NewMasterTears();
+    std::move(tears.begin(), tears.end(), std::back_inserter(variants));
+  }
+  for (size_t i = 0; i < variants.size() && !done(); ++i) {
+    CheckVariant(variants[i], place);
+  }
+}
+
+void CrashChecker::CheckSome(const Exhaustive& exhaustive, double* allowance, Place* place) {
+  VariantOptions options = options_.variants;
+  options.subsets = place->disk.optional_changes() > exhaustive.subsets_up_to;
+  std::vector<Variant> variants = place->disk.Variants(options, &random_);
   size_t tries = static_cast<size_t>(4 * std::max(0.0, *allowance)) + 4;
   for (size_t i = 0; i < variants.size() && i < tries && !done(); ++i) {
     if (i >= 2 && *allowance < 1) {
       break;  // the first two are always worth it
     }
-    DiskImage image = disk.Build(variants[i]);
-    Hash128 hash = image.Hash();
-    bool fresh = !outcomes_.contains(hash);
-    const Outcome& outcome = OutcomeOf(recording, image, hash, boot_id, expectation);
-    *allowance -= fresh ? 1 : 0;
-    std::string how = disk.Describe(variants[i]);
-    Judge(recording, outcome, event, how, expectation);
-    if (live->size() < 1000) {
-      live->push_back({hash, std::move(how)});
-    }
+    *allowance -= CheckVariant(variants[i], place) ? 1 : 0;
   }
 }
 
-const Outcome& CrashChecker::OutcomeOf(const Recording& recording, const DiskImage& image, const Hash128& hash, uint64_t boot_id,
-                                       const Expectation& expectation) {
+bool CrashChecker::CheckVariant(const Variant& variant, Place* place) {
+  DiskImage image = place->disk.Build(variant);
+  Hash128 hash = image.Hash();
+  size_t before = outcomes_.size();
+  const Outcome& outcome = OutcomeOf(*place, image, hash);
+  bool fresh = outcomes_.size() > before;
+  Judge(*place, outcome, variant);
+  place->live.push_back({hash, variant});
+  return fresh;
+}
+
+const Outcome& CrashChecker::OutcomeOf(const Place& place, const DiskImage& image, const Hash128& hash) {
   auto known = outcomes_.find(hash);
   if (known != outcomes_.end()) {
     return known->second;
   }
-  bool may_crash_again = options_.again && boot_id == 2;
+  bool may_crash_again = options_.again && place.boot_id == kFirstBoot;
   std::vector<Event> events;
-  Outcome outcome = CheckDisk(image, recording.options, boot_id, may_crash_again ? &events : nullptr);
+  Outcome outcome = CheckDisk(image, place.recording.options, place.boot_id, may_crash_again ? &events : nullptr);
   const Outcome& kept = outcomes_.emplace(hash, outcome).first->second;
   // Recovery that rejected something is the more interesting one.
   if (may_crash_again && outcome.problem.empty() && Below(&random_, outcome.discarded != 0 ? 12 : 64) == 0) {
-    CrashAgain(recording, image, outcome, std::move(events), boot_id, expectation);
+    CrashAgain(place, image, outcome, std::move(events));
   }
   return kept;
 }
 
-void CrashChecker::CrashAgain(const Recording& recording, const DiskImage& image, const Outcome& outcome,
-                              std::vector<Event> events, uint64_t boot_id, const Expectation& expectation) {
-  int found = outcome.present ? expectation.Find(recording.history, outcome.digest) : 0;
+void CrashChecker::CrashAgain(const Place& place, const DiskImage& image, const Outcome& outcome, std::vector<Event> events) {
+  const History& history = place.recording.history;
+  int found = outcome.present ? place.expectation.Find(history, outcome.digest) : 0;
   if (found < 0) {
     return;  // Judge() reports it
   }
   ++second_crashes_;
   Recording again;
-  again.name = absl::StrCat(recording.name, ", second crash");
-  again.seed = recording.seed;
-  again.options = recording.options;
+  again.name = absl::StrCat(place.recording.name, ", second crash");
+  again.seed = place.recording.seed;
+  again.options = place.recording.options;
   again.start = image;
   again.starts_absent = !outcome.present;
-  again.largest_id = expectation.largest_id();
+  again.largest_id = place.expectation.largest_id();
   again.events = std::move(events);
-  CommitRecord before = recording.history.commits[static_cast<size_t>(found)];
+  CommitRecord before = history.commits[static_cast<size_t>(found)];
   if (outcome.present) {
     before.id = outcome.last_id;  // of commits that left the content as it was, this one is there
   }
   again.history.commits = {before, {outcome.next_id, before.digest_with_probe, before.digest_with_probe}};
-  RunAt(again, kSecondCrashStates, boot_id + 1);
+  RunAt(again, kSecondCrashStates, {}, place.boot_id + 1);
 }
 
-void CrashChecker::Judge(const Recording& recording, const Outcome& outcome, size_t event, const std::string& how,
-                         const Expectation& expectation) {
-  std::string problem = JudgeOutcome(outcome, recording.history, expectation);
+void CrashChecker::Judge(const Place& place, const Outcome& outcome, const Variant& variant) {
+  const Recording& recording = place.recording;
+  std::string problem = JudgeOutcome(outcome, recording.history, place.expectation);
   if (!problem.empty() && !done()) {
     failures_.push_back(absl::StrCat("scenario ", recording.name, ", seed ", recording.seed, ", checker seed ", options_.seed,
-                                     ", power cut after event ", event, " of ", recording.events.size(), ", ", how, ": ",
-                                     problem));
+                                     ", power cut after event ", place.event, " of ", recording.events.size(), ", ",
+                                     place.disk.Describe(variant), ": ", problem));
   }
 }
 

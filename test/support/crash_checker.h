@@ -20,10 +20,15 @@ namespace johnny::sim {
 
 struct CrashOptions {
   uint64_t seed = 1;
-  uint64_t states = 1000;  // distinct disks to check, about
   VariantOptions variants;
   bool again = true;        // crash a second time, during recovery, for some
   size_t max_failures = 5;  // stop there
+};
+
+// What is left out at no point of a run, whatever number of disks is asked for.
+struct Exhaustive {
+  size_t subsets_up_to = 0;   // pending changes of which all subsets are tried
+  bool master_tears = false;  // each master page is torn at every byte
 };
 
 // What came of opening one disk and writing to it; the same at whatever point of the run the disk is met.
@@ -47,8 +52,8 @@ class CrashChecker {
  public:
   explicit CrashChecker(const CrashOptions& options) : options_(options), random_(options.seed) {}
 
-  // Adds the crashes of one run; may be called for several.
-  void Run(const Recording& recording, uint64_t states);
+  // Adds the crashes of one run: all that `exhaustive` says, and about `states` more. May be called for several runs.
+  void Run(const Recording& recording, uint64_t states, const Exhaustive& exhaustive = {});
 
   uint64_t distinct_states() const { return outcomes_.size(); }
   uint64_t second_crashes() const { return second_crashes_; }
@@ -60,19 +65,27 @@ class CrashChecker {
   // A disk that is still possible as long as nothing more is synced.
   struct Live {
     Hash128 hash;
-    std::string how;
+    Variant variant;
+  };
+  // Where a run is.
+  struct Place {
+    const Recording& recording;
+    CrashDisk disk;
+    Expectation expectation;
+    uint64_t boot_id;  // of the boot that follows
+    size_t event = 0;
+    std::vector<Live> live;
   };
 
-  void RunAt(const Recording& recording, uint64_t states, uint64_t boot_id);
-  void CheckPoint(const Recording& recording, const CrashDisk& disk, size_t event, uint64_t boot_id, double* allowance,
-                  const Expectation& expectation, std::vector<Live>* live);
+  void RunAt(const Recording& recording, uint64_t states, const Exhaustive& exhaustive, uint64_t boot_id);
+  void CheckExhaustively(const Exhaustive& exhaustive, Place* place);
+  void CheckSome(const Exhaustive& exhaustive, double* allowance, Place* place);
+  // True if the disk was not met before.
+  bool CheckVariant(const Variant& variant, Place* place);
   // The disk's outcome, from memory if it was met before.
-  const Outcome& OutcomeOf(const Recording& recording, const DiskImage& image, const Hash128& hash, uint64_t boot_id,
-                           const Expectation& expectation);
-  void CrashAgain(const Recording& recording, const DiskImage& image, const Outcome& outcome, std::vector<Event> events,
-                  uint64_t boot_id, const Expectation& expectation);
-  void Judge(const Recording& recording, const Outcome& outcome, size_t event, const std::string& how,
-             const Expectation& expectation);
+  const Outcome& OutcomeOf(const Place& place, const DiskImage& image, const Hash128& hash);
+  void CrashAgain(const Place& place, const DiskImage& image, const Outcome& outcome, std::vector<Event> events);
+  void Judge(const Place& place, const Outcome& outcome, const Variant& variant);
 
   CrashOptions options_;
   Random random_;

@@ -80,6 +80,8 @@ bool CrashDisk::SyncFile(int file) {
   if (!any_dropped) {
     std::erase_if(pending_, of_file);
   }
+  in_subsets_ = 0;
+  in_tears_ = 0;
   return true;
 }
 
@@ -91,6 +93,8 @@ bool CrashDisk::SyncDirectory(const std::string& directory) {
     }
   }
   std::erase_if(pending_, in_directory);
+  in_subsets_ = 0;
+  in_tears_ = 0;
   return true;
 }
 
@@ -200,7 +204,9 @@ Variant CrashDisk::Everything(bool keep) const {
 
 std::vector<Variant> CrashDisk::Variants(const VariantOptions& options, Random* random) const {
   std::vector<Variant> variants;
-  AddSubsets(options, random, &variants);
+  if (options.subsets) {
+    AddSubsets(options, random, &variants);
+  }
   AddSizes(random, &variants);
   AddTears(options, random, &variants);
   std::shuffle(variants.begin(), variants.end(), *random);
@@ -208,21 +214,75 @@ std::vector<Variant> CrashDisk::Variants(const VariantOptions& options, Random* 
   return variants;
 }
 
-void CrashDisk::AddSubsets(const VariantOptions& options, Random* random, std::vector<Variant>* variants) const {
+std::vector<size_t> CrashDisk::Optional() const {
   std::vector<size_t> optional;
   for (size_t i = 0; i < pending_.size(); ++i) {
     if (!pending_[i].must) {
       optional.push_back(i);
     }
   }
+  return optional;
+}
+
+Variant CrashDisk::Keep(const std::vector<size_t>& optional, const std::function<bool(size_t)>& kept) const {
+  Variant variant = Everything(false);
+  for (size_t i = 0; i < optional.size(); ++i) {
+    variant.keep[optional[i]] = kept(i);
+  }
+  return variant;
+}
+
+Variant CrashDisk::RandomSubset(const std::vector<size_t>& optional, Random* random) const {
+  uint64_t density = 1 + Below(random, 15);
+  return Keep(optional, [&](size_t) { return Below(random, 16) < density; });
+}
+
+std::vector<Variant> CrashDisk::NewSubsets(size_t limit) {
+  std::vector<Variant> variants;
+  std::vector<size_t> optional = Optional();
+  size_t known = static_cast<size_t>(std::lower_bound(optional.begin(), optional.end(), in_subsets_) - optional.begin());
   size_t n = optional.size();
-  auto add = [&](auto kept) {
-    Variant variant = Everything(false);
-    for (size_t i = 0; i < n; ++i) {
-      variant.keep[optional[i]] = kept(i);
+  if (n > limit) {
+    return variants;
+  }
+  for (size_t bits = known == 0 ? 0 : size_t{1} << known; bits < (size_t{1} << n); ++bits) {
+    variants.push_back(Keep(optional, [&](size_t i) { return ((bits >> i) & 1) != 0; }));
+  }
+  in_subsets_ = pending_.size();
+  return variants;
+}
+
+std::vector<Variant> CrashDisk::NewMasterTears() {
+  std::vector<Variant> variants;
+  for (size_t i = in_tears_; i < pending_.size(); ++i) {
+    const Change& change = pending_[i];
+    if (!change.is_master() || change.must) {
+      continue;
     }
-    variants->push_back(std::move(variant));
-  };
+    std::string before = durable_.files.at(change.file).Read(change.offset, change.data.size());
+    for (size_t at = 1; at < change.data.size(); ++at) {
+      for (Tear::Kind kind : {Tear::Kind::kPrefix, Tear::Kind::kSuffix}) {
+        for (bool others : {false, true}) {
+          if (before[at - 1] == change.data[at - 1]) {
+            continue;  // as torn one byte before
+          }
+          Variant variant = Everything(others);
+          variant.keep[i] = true;
+          variant.torn = static_cast<int>(i);
+          variant.tear = {kind, at};
+          variants.push_back(std::move(variant));
+        }
+      }
+    }
+  }
+  in_tears_ = pending_.size();
+  return variants;
+}
+
+void CrashDisk::AddSubsets(const VariantOptions& options, Random* random, std::vector<Variant>* variants) const {
+  std::vector<size_t> optional = Optional();
+  size_t n = optional.size();
+  auto add = [&](const auto& kept) { variants->push_back(Keep(optional, kept)); };
   if (n <= options.all_subsets_up_to) {
     for (size_t bits = 1; bits + 1 < (size_t{1} << n); ++bits) {
       add([&](size_t i) { return ((bits >> i) & 1) != 0; });
@@ -237,12 +297,11 @@ void CrashDisk::AddSubsets(const VariantOptions& options, Random* random, std::v
     add([&](size_t i) { return i < one; });
   }
   for (int sample = 0; sample < 64; ++sample) {
-    uint64_t density = 1 + Below(random, 15);
-    add([&](size_t) { return Below(random, 16) < density; });
+    variants->push_back(RandomSubset(optional, random));
   }
 }
 
-// For some of the subsets so far: the same contents with the file's old or newest size.
+// For some subsets: the same contents with the file's old or newest size.
 void CrashDisk::AddSizes(Random* random, std::vector<Variant>* variants) const {
   DiskImage all = Build(Everything(true));
   DiskImage none = Build(Everything(false));
@@ -253,8 +312,9 @@ void CrashDisk::AddSizes(Random* random, std::vector<Variant>* variants) const {
     return;
   }
   std::vector<Variant> bases = {Everything(true), Everything(false)};
-  for (int i = 0; i < 24 && !variants->empty(); ++i) {
-    bases.push_back((*variants)[Below(random, variants->size())]);
+  std::vector<size_t> optional = Optional();
+  for (int i = 0; i < 24 && !optional.empty(); ++i) {
+    bases.push_back(RandomSubset(optional, random));
   }
   for (Variant& base : bases) {
     base.sizes = Variant::Sizes::kDurable;
@@ -284,7 +344,7 @@ void CrashDisk::AddTears(const VariantOptions& options, Random* random, std::vec
       cut(at);
     }
     if (change.is_master()) {
-      for (size_t at = 1; at < size && options.thorough; ++at) {
+      for (size_t at = 1; at < size && options.every_byte; ++at) {
         cut(at);
       }
       for (int sample = 0; sample < 12; ++sample) {
@@ -326,7 +386,7 @@ std::string CrashDisk::Describe(const Variant& variant) const {
   std::string kept = absl::StrCat("of ", pending_.size(), " unsynced changes kept {");
   std::string dropped = "} dropped {";
   for (size_t i = 0; i < pending_.size(); ++i) {
-    absl::StrAppend(variant.keep[i] ? &kept : &dropped, DescribeChange(pending_[i]), "; ");
+    absl::StrAppend(i < variant.keep.size() && variant.keep[i] ? &kept : &dropped, DescribeChange(pending_[i]), "; ");
   }
   std::string text = kept + dropped + "}";
   if (variant.torn >= 0) {

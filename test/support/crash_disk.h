@@ -11,6 +11,7 @@
 #define JOHNNY_TEST_SUPPORT_CRASH_DISK_H_
 
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <string>
 #include <vector>
@@ -41,7 +42,8 @@ struct Variant {
 
 struct VariantOptions {
   size_t all_subsets_up_to = 8;  // pending changes; beyond it drops, survivors, prefixes and random subsets
-  bool thorough = false;         // tears of a master page at every byte
+  bool subsets = true;           // else only sizes and tears
+  bool every_byte = false;       // at which a master page may be torn, else some
 };
 
 class CrashDisk {
@@ -53,8 +55,14 @@ class CrashDisk {
 
   // Possible disks: the one with all changes, the one with none, and then the others in random order.
   std::vector<Variant> Variants(const VariantOptions& options, Random* random) const;
+  // All subsets of the pending changes but those that an earlier call has given; nothing became durable since. None, if more than
+  // `limit` are pending.
+  std::vector<Variant> NewSubsets(size_t limit);
+  // Tears at every byte of the master pages written since the last call, with all the others there, and with none.
+  std::vector<Variant> NewMasterTears();
+  size_t optional_changes() const { return Optional().size(); }  // that may be dropped
   DiskImage Build(const Variant& variant) const;
-  // What was dropped or torn, in words.
+  // What was dropped or torn, in words. Changes that came after the variant was made count as dropped.
   std::string Describe(const Variant& variant) const;
 
  private:
@@ -79,6 +87,9 @@ class CrashDisk {
   bool SyncDirectory(const std::string& directory);
   static void ApplyChange(const Change& change, DiskImage* image);
   static void ApplyTorn(const Change& change, const Tear& tear, DiskImage* image);
+  std::vector<size_t> Optional() const;
+  Variant Keep(const std::vector<size_t>& optional, const std::function<bool(size_t)>& kept) const;
+  Variant RandomSubset(const std::vector<size_t>& optional, Random* random) const;
   void AddSubsets(const VariantOptions& options, Random* random, std::vector<Variant>* variants) const;
   void AddSizes(Random* random, std::vector<Variant>* variants) const;
   void AddTears(const VariantOptions& options, Random* random, std::vector<Variant>* variants) const;
@@ -87,6 +98,8 @@ class CrashDisk {
 
   DiskImage durable_;
   std::vector<Change> pending_;
+  size_t in_subsets_ = 0;  // of pending_, at the last call of NewSubsets()
+  size_t in_tears_ = 0;    // the same of NewMasterTears()
 };
 
 }  // namespace johnny::sim

@@ -319,16 +319,24 @@ uint64_t Script::NewestId() {
 }
 
 void Script::Sync() {
-  if (env_ == nullptr) {
-    return;
+  if (env_ != nullptr) {
+    Synced(johnny_sync(env_), "johnny_sync");
   }
-  int code = johnny_sync(env_);
+}
+
+void Script::WaitDurable() {
+  if (env_ != nullptr) {
+    Synced(johnny_wait_durable(env_, NewestId()), "johnny_wait_durable");
+  }
+}
+
+void Script::Synced(int code, std::string_view what) {
   if (code == JOHNNY_OK) {
     Mark(MarkKind::kSynced);
     return;
   }
   writes_refused_ = true;
-  Expect(code, "johnny_sync");
+  Expect(code, what);
 }
 
 void Script::BeginReader() {

@@ -101,6 +101,7 @@ class Script {
   // Of the newest snapshot, without a call to the system.
   uint64_t NewestId();
   void Sync();
+  void WaitDurable();  // for the newest snapshot
   // A read transaction that is held; EndReader checks that it still sees what it saw.
   void BeginReader();
   void EndReader();
@@ -128,6 +129,7 @@ class Script {
   bool Expect(int code, std::string_view what);
   // What a change returned: the transaction may be beyond use.
   bool Changed(int code, std::string_view what);
+  void Synced(int code, std::string_view what);
   johnny_table* Table(const std::string& name, uint32_t flags);
   void TakeStateOfOpened();
   // The part of a commit before the call: returns its index, and takes the transaction.

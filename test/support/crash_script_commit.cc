@@ -34,7 +34,7 @@ void Script::Commit(uint32_t durability) {
   if (last_commit_code_ == JOHNNY_OK) {
     // A commit without changes makes no snapshot: its content is found under the id of an earlier one.
     history_.commits.back().id = std::min(id, NewestId());
-    Mark(asked == JOHNNY_LAZY ? MarkKind::kCommitLazy : MarkKind::kCommitDurable, index);
+    Mark(asked >= JOHNNY_LAZY ? MarkKind::kCommitLazy : MarkKind::kCommitDurable, index);
     contents_ = working_;
     largest_committed_id_ = id;
     return;

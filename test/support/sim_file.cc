@@ -38,18 +38,53 @@ class SimSharedMapping : public os::SharedMapping {
   uint64_t size_;
 };
 
+// Address space for files, used again with what is mapped there: page faults would be most of what opening a small disk costs.
+class Spaces {
+ public:
+  static Spaces& Instance() {
+    static auto* spaces = new Spaces;
+    return *spaces;
+  }
+
+  // SimSystem::kReserve zeros.
+  Byte* Take() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!free_.empty()) {
+      Byte* space = free_.back();
+      free_.pop_back();
+      return space;
+    }
+    void* memory =
+        ::mmap(nullptr, SimSystem::kReserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    JOHNNY_CHECK(memory != MAP_FAILED);
+    return static_cast<Byte*>(memory);
+  }
+
+  // Of which no more than the first `used` bytes were written to.
+  void Give(Byte* space, uint64_t used) {
+    if (used > kKept) {
+      JOHNNY_CHECK(::madvise(space + kKept, used - kKept, MADV_DONTNEED) == 0);
+    }
+    std::memset(space, 0, std::min(used, kKept));
+    std::lock_guard<std::mutex> lock(mutex_);
+    free_.push_back(space);
+  }
+
+ private:
+  static constexpr uint64_t kKept = 1 << 20;  // bytes
+
+  std::mutex mutex_;
+  std::vector<Byte*> free_;
+};
+
 }  // namespace
 
-SimInode::SimInode(int inode_id) : id(inode_id) {
-  void* memory = ::mmap(nullptr, SimSystem::kReserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  JOHNNY_CHECK(memory != MAP_FAILED);
-  base = static_cast<Byte*>(memory);
-  SetSize(0);
-}
+SimInode::SimInode(int inode_id) : id(inode_id), base(Spaces::Instance().Take()) { SetSize(0); }
 
 SimInode::~SimInode() {
-  SetSize(SimSystem::kReserve);  // nothing stays poisoned for whoever gets the memory next
-  ::munmap(base, SimSystem::kReserve);
+  SetSize(0);  // nothing behind stays poisoned
+  Unpoison(base, kEndGuard);
+  Spaces::Instance().Give(base, largest);
 }
 
 void SimInode::SetSize(uint64_t bytes) {
@@ -59,6 +94,7 @@ void SimInode::SetSize(uint64_t bytes) {
   guard_end = std::min(end(bytes) + kEndGuard, SimSystem::kReserve);
   Poison(base + end(bytes), guard_end - end(bytes));
   size = bytes;
+  largest = std::max(largest, end(bytes));
 }
 
 SimFile::SimFile(SimProcess* process, std::shared_ptr<SimInode> inode, std::string path, bool writable)
