@@ -72,7 +72,7 @@ class Target {
   // Whether the checker is content; once it was, it has to stay so.
   void Verify(const Env& env) {
     bool must_be_sound = std::exchange(sound_, false);
-    Result result = johnny_verify(env.get(), nullptr, nullptr, nullptr, nullptr);
+    Result result = johnny_verify(env.get(), nullptr, nullptr);
     bool wrong = Failed(result);
     if (must_be_sound && wrong) {
       Defect("a sound file has become unsound: " + result.message() + env.Findings());

@@ -166,7 +166,7 @@ class Script {
       case 29:
         return Inspect(process);
       case 30:
-        Failed(johnny_verify(process->env.get(), nullptr, nullptr, nullptr, nullptr));
+        Failed(johnny_verify(process->env.get(), nullptr, nullptr));
         return;
       default:
         Failed(johnny_wait_durable(process->env.get(), input_.Byte() % 2 == 0 ? 2 : UINT64_MAX));

@@ -575,12 +575,43 @@ JOHNNY_API int johnny_path(johnny_txn* txn, johnny_table* table, const void* key
 
 /* ---- Verification ----------------------------------------------------------------------------------------------- */
 
+/* What is wrong, for programs to tell apart. */
+enum johnny_finding_kind {
+  JOHNNY_FINDING_PAGE = 1,        /* a page cannot be read: checksum, number, structure, key order; so nothing below it is checked */
+  JOHNNY_FINDING_VALUE = 2,       /* a large value's checksum */
+  JOHNNY_FINDING_KEYS = 3,        /* keys that lie outside of the separators above them */
+  JOHNNY_FINDING_BIRTH = 4,       /* younger than what refers to it */
+  JOHNNY_FINDING_COUNT = 5,       /* a count of entries, pages or tables is wrong */
+  JOHNNY_FINDING_OWNED_TWICE = 6, /* a page is in use in two places, or in use and free */
+  JOHNNY_FINDING_LOST = 7,        /* a page is neither in use nor free */
+  JOHNNY_FINDING_FREE_LOG = 8,    /* the free log is damaged, or says something else than the writer goes by */
+  JOHNNY_FINDING_MASTER = 9,      /* no master page says what it should */
+  JOHNNY_FINDING_FILE = 10,       /* the file is too short, or cannot be read */
+  JOHNNY_FINDING_SNAPSHOT = 11    /* a named snapshot's record makes no sense, or its pages are not kept */
+};
+/* "page", "value", "keys", "birth", "count", "owned-twice", "lost", "free-log", "master", "file", "snapshot"; never NULL. */
+JOHNNY_API const char* johnny_finding_name(uint32_t kind);
+
 typedef struct johnny_finding {
   size_t struct_size;
   uint64_t page;       /* 0: not about one page */
   const char* table;   /* NULL: not about a table */
-  const char* message; /* one sentence; valid during the callback */
+  const char* message; /* one sentence; valid, like table, during the callback */
+  uint32_t kind;       /* enum johnny_finding_kind */
 } johnny_finding;
+
+/* A non-zero result stops the check. */
+typedef int (*johnny_finding_callback)(void* context, const johnny_finding* finding);
+typedef int (*johnny_progress_callback)(void* context, uint64_t pages_done, uint64_t pages_total);
+
+/* All zeros but struct_size: the defaults. */
+typedef struct johnny_verify_options {
+  size_t struct_size;
+  johnny_finding_callback on_finding;   /* may be NULL */
+  johnny_progress_callback on_progress; /* may be NULL */
+  void* context;                        /* of both; they are called by the calling thread */
+  uint32_t threads; /* beside it that read large tables: at most 64; 1: none; 0: one per processor, at most 4 */
+} johnny_verify_options;
 
 typedef struct johnny_verify_result {
   size_t struct_size;
@@ -589,18 +620,42 @@ typedef struct johnny_verify_result {
   uint64_t findings;
 } johnny_verify_result;
 
-/* A non-zero result stops the check. */
-typedef int (*johnny_finding_callback)(void* context, const johnny_finding* finding);
-typedef int (*johnny_progress_callback)(void* context, uint64_t pages_done, uint64_t pages_total);
-
 /* Checks the newest snapshot: every page reachable exactly once, or free, or pending; keys in order and between their
  * separators; counts, levels, births; every checksum, large values included. Of named snapshots, all that the newest does not
  * share: that it is as it was, and kept. Waits for a running write transaction to end, and
- * holds up write transactions meanwhile; in a read-only environment, neither. Either callback may be NULL; result may be NULL.
- * JOHNNY_OK: nothing found. JOHNNY_CORRUPT: findings were reported. JOHNNY_BUSY: this thread began the write transaction that is
- * running, so that the call would wait for itself. */
-JOHNNY_API int johnny_verify(johnny_env* env, johnny_finding_callback on_finding, johnny_progress_callback on_progress,
-                             void* context, johnny_verify_result* result);
+ * holds up write transactions meanwhile; in a read-only environment, neither. Uses a byte of memory for each page of the file.
+ * With several threads findings come in no particular order. `options` and `result` may be NULL.
+ * JOHNNY_OK: nothing found. JOHNNY_CORRUPT: findings were reported. JOHNNY_STOPPED: by a callback. JOHNNY_BUSY: this thread began
+ * the write transaction that is running, so that the call would wait for itself. */
+JOHNNY_API int johnny_verify(johnny_env* env, const johnny_verify_options* options, johnny_verify_result* result);
+
+/* All zeros but struct_size: the defaults. */
+typedef struct johnny_scrub_options {
+  size_t struct_size;
+  uint64_t bytes_per_second;          /* read at most; 0: 8 MiB */
+  uint32_t interval_s;                /* seconds between two passes; 0: one pass */
+  johnny_finding_callback on_finding; /* called by the scrubbing thread, which it must not stop otherwise; may be NULL */
+  void* context;                      /* of on_finding */
+} johnny_scrub_options;
+
+typedef struct johnny_scrub_info {
+  size_t struct_size;
+  uint32_t running;  /* 1: a thread is at it */
+  uint64_t passes;   /* completed since johnny_scrub_start */
+  uint64_t pages;    /* read since then; some upper pages more than once a pass */
+  uint64_t findings; /* reported since then */
+} johnny_scrub_info;
+
+/* Begins to read all that the database holds in the background, so that damage is noticed while a backup still has what is
+ * damaged: tables, large values, free log, master pages, named snapshots, with their checksums and the order of their keys.
+ * Nobody is held up, and no snapshot is kept for longer than a slice of a tenth of a second or one large value takes, so what the
+ * pass has left behind is read when the next one comes. Takes a reader slot now and then, and waits if none is free. A finding is
+ * reported once a pass. Ends with the last pass, on_finding, johnny_scrub_stop() or johnny_close().
+ * Errors: IN_USE (it runs already), NO_MEMORY (also: no thread), INVALID_ARGUMENT. */
+JOHNNY_API int johnny_scrub_start(johnny_env* env, const johnny_scrub_options* options);
+/* Returns when the thread has ended, which takes as long as a slice and on_finding; at once if there is none. */
+JOHNNY_API int johnny_scrub_stop(johnny_env* env);
+JOHNNY_API int johnny_scrub_get_info(johnny_env* env, johnny_scrub_info* info);
 
 /* ---- Salvage ---------------------------------------------------------------------------------------------------- */
 

@@ -257,6 +257,10 @@ absl::Status Release(johnny_env* env) {
     }
     registry->by_file.at(key) = nullptr;
   }
+  {
+    MutexLock lock(&env->scrub_mutex);
+    env->scrubber.reset();
+  }
   absl::Status status;
   bool no_memory = false;
   try {

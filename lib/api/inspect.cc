@@ -9,7 +9,6 @@
 #include "api/internal.h"
 #include "node/branch.h"
 #include "node/vet.h"
-#include "verify/verify.h"
 #include "verify/walk.h"
 
 namespace johnny::api {
@@ -18,8 +17,6 @@ namespace {
 using node::Header;
 using verify::Next;
 using verify::Place;
-
-int Stopped() { return Fail(Code::kStopped, "the callback stopped it"); }
 
 int UseReadTxn(johnny_txn* txn) {
   if (int code = UseTxn(txn); code != JOHNNY_OK) {
@@ -264,52 +261,6 @@ johnny_page_entry BranchEntryOf(const PageCopy& page, uint32_t index) {
   return entry;
 }
 
-// ---- Verification ----
-
-// As the writer, whose memory is checked too, where this process may write; else beside writers.
-absl::StatusOr<verify::Result> VerifyNewest(txn::Database* db, const verify::Callbacks& callbacks) {
-  if (db->options.read_only || db->writes_refused()) {
-    txn::Txn reader(db);
-    JOHNNY_RETURN_IF_ERROR(reader.BeginRead());
-    return verify::Verify(db, reader.snapshot(), nullptr, callbacks);
-  }
-  JOHNNY_RETURN_IF_ERROR(db->BecomeWriter(os::kWaitForEver));
-  absl::Cleanup release = [db] { db->writer.Release(); };
-  {
-    MutexLock lock(&db->publish);
-    db->AwaitSealed();
-  }
-  absl::Status loaded = db->LoadSpace();  // damage shows again, as a finding
-  return verify::Verify(db, db->board.Newest(), loaded.ok() ? db->space.get() : nullptr, callbacks);
-}
-
-int RunVerify(johnny_env* env, johnny_finding_callback on_finding, johnny_progress_callback on_progress, void* context,
-              verify::Result* result) {
-  verify::Callbacks callbacks;
-  if (on_finding != nullptr) {
-    callbacks.on_finding = [=](const verify::Finding& found) {
-      johnny_finding finding = {sizeof finding, found.page, found.table, found.message.c_str()};
-      return on_finding(context, &finding) == 0;
-    };
-  }
-  if (on_progress != nullptr) {
-    callbacks.on_progress = [=](uint64_t done, uint64_t total) { return on_progress(context, done, total) == 0; };
-  }
-  if (env->db->writer.HeldByThisThread()) {
-    return Fail(Code::kBusy, "this thread holds the write transaction that the call would wait for");
-  }
-  absl::StatusOr<verify::Result> checked = VerifyNewest(env->db.get(), callbacks);
-  if (!checked.ok()) {
-    return Fail(checked.status());
-  }
-  *result = *checked;
-  if (result->stopped) {
-    return Stopped();
-  }
-  return result->findings == 0 ? JOHNNY_OK
-                               : Fail(Code::kCorrupt, absl::StrCat("verification has ", result->findings, " findings"));
-}
-
 }  // namespace
 }  // namespace johnny::api
 
@@ -491,23 +442,5 @@ int johnny_path(johnny_txn* txn, johnny_table* table, const void* key, size_t ke
       }
     }
     return static_cast<int>(JOHNNY_OK);
-  });
-}
-
-int johnny_verify(johnny_env* env, johnny_finding_callback on_finding, johnny_progress_callback on_progress, void* context,
-                  johnny_verify_result* out) {
-  return Guard([&] {
-    if (int code = UseEnv(env); code != JOHNNY_OK) {
-      return code;
-    }
-    johnny::verify::Result result;
-    int code = RunVerify(env, on_finding, on_progress, context, &result);
-    if (out == nullptr) {
-      return code;
-    }
-    // Filled whatever was found, unlike other functions' results.
-    johnny_verify_result figures = {sizeof figures, result.pages_checked, result.entries_checked, result.findings};
-    int filled = FillStruct(figures, out);
-    return code != JOHNNY_OK ? code : filled;
   });
 }

@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "env/env.h"
 #include "txn/txn.h"
+#include "verify/scrub.h"
 
 // An ended transaction's handle stays readable until its environment closes, so that its use can be told.
 struct johnny_txn {
@@ -46,6 +47,8 @@ struct johnny_env {
   johnny::Mutex mutex;
   std::vector<std::unique_ptr<johnny_txn>> txns ABSL_GUARDED_BY(mutex);
   std::deque<johnny_txn*> idle ABSL_GUARDED_BY(mutex);  // ended ones, oldest first
+  johnny::Mutex scrub_mutex;
+  std::unique_ptr<johnny::verify::Scrubber> scrubber ABSL_GUARDED_BY(scrub_mutex);  // null: never started
 };
 
 namespace johnny::api {
@@ -119,6 +122,21 @@ int FillStruct(const T& full, T* out) {
   out->struct_size = size;
   return JOHNNY_OK;
 }
+
+// Reads a struct that may be shorter or longer in the caller's version over *full, which holds the defaults. Null: nothing.
+template <typename T>
+int TakeStruct(const T* given, T* full) {
+  if (given == nullptr) {
+    return JOHNNY_OK;
+  }
+  if (given->struct_size < sizeof(size_t)) {
+    return Fail(Code::kInvalidArgument, "struct_size is not set");
+  }
+  std::memcpy(full, given, given->struct_size < sizeof(T) ? given->struct_size : sizeof(T));
+  return JOHNNY_OK;
+}
+
+inline int Stopped() { return Fail(Code::kStopped, "the callback stopped it"); }
 
 inline johnny_slice ToSlice(Slice slice) { return {slice.data(), slice.size()}; }
 

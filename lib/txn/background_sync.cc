@@ -1,10 +1,9 @@
 #include "txn/background_sync.h"
 
-#include <signal.h>
-
 #include <new>
-#include <system_error>
 #include <utility>
+
+#include "base/thread.h"
 
 namespace johnny::txn {
 
@@ -13,16 +12,7 @@ void BackgroundSync::Start(std::chrono::milliseconds interval, std::function<voi
   if (started_) {
     return;
   }
-  started_ = true;
-  // Signals are for the program's own threads.
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    thread_ = std::thread([this, interval, sync = std::move(sync)] { Run(interval, sync); });
-  } catch (const std::system_error&) {
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  started_ = StartThread([this, interval, sync = std::move(sync)] { Run(interval, sync); }, &thread_);
 }
 
 void BackgroundSync::Run(std::chrono::milliseconds interval, const std::function<void()>& sync) {

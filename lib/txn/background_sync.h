@@ -18,8 +18,8 @@ class BackgroundSync {
   BackgroundSync(const BackgroundSync&) = delete;
   BackgroundSync& operator=(const BackgroundSync&) = delete;
 
-  // Calls `sync` every `interval` from now on (0: only when SyncNow() says so); nothing if it does so already or the system gives
-  // us no thread (then lazy commits wait for johnny_sync or the close, as with an interval of 0).
+  // Calls `sync` every `interval` from now on (0: only when SyncNow() says so); nothing if it does so already. If the
+  // system gives us no thread, the next call tries again; until then lazy commits wait for johnny_sync or the close.
   void Start(std::chrono::milliseconds interval, std::function<void()> sync);
   // Calls it as soon as possible, too. After Start().
   void SyncNow();

@@ -51,11 +51,12 @@ class NamedVerifier : public Visitor {
     }
     if (reason != nullptr) {
       damaged_ = true;
-      return Report(entry.leaf, nullptr, absl::StrCat("its record in the catalog makes no sense: ", reason));
+      return Report(FindingKind::kSnapshot, entry.leaf, nullptr,
+                    absl::StrCat("its record in the catalog makes no sense: ", reason));
     }
     ids_.push_back(record_.txn);
     if (!pinned_.empty() && !std::binary_search(pinned_.begin(), pinned_.end(), record_.txn) &&
-        !Report(0, nullptr, "nothing keeps its pages from being used again")) {
+        !Report(FindingKind::kSnapshot, 0, nullptr, "nothing keeps its pages from being used again")) {
       return false;
     }
     view_ = pager::View(check_.db->store.get(), std::min(record_.page_count, check_.view.page_count()), nullptr);
@@ -63,15 +64,15 @@ class NamedVerifier : public Visitor {
     return WalkSnapshot(view_, {record_.txn, view_.page_count(), record_.table_count, record_.main, record_.catalog}, this);
   }
 
-  bool Report(PageNumber page, const char* table, absl::string_view message) {
-    return check_.report(page, table, absl::StrCat("named snapshot '", *name_, "': ", message));
+  bool Report(FindingKind kind, PageNumber page, const char* table, absl::string_view message) {
+    return check_.report(kind, page, table, absl::StrCat("named snapshot '", *name_, "': ", message));
   }
-  bool ReportStatus(const char* table, const absl::Status& status) {
+  bool ReportStatus(FindingKind kind, const char* table, const absl::Status& status) {
     auto [page, message] = SplitMessage(status);
-    return Report(page, table, message);
+    return Report(kind, page, table, message);
   }
-  bool ReportAt(const Place& place, absl::string_view message) {
-    return Report(place.ref.page, place.tree->name, absl::StrCat(place.tree->name == nullptr ? "catalog: " : "", message));
+  bool ReportAt(const Place& place, FindingKind kind, absl::string_view message) {
+    return Report(kind, place.ref.page, place.tree->name, absl::StrCat(place.tree->name == nullptr ? "catalog: " : "", message));
   }
 
   const space::PendingRun* PendingAt(PageNumber page) const {
@@ -105,13 +106,13 @@ class NamedVerifier : public Visitor {
   Next BeforePage(const Place& place) override {
     PageNumber page = place.ref.page;
     if (std::string reason = WhyNotKept(page, Owner::kTree); !reason.empty()) {
-      return Damaged(ReportAt(place, reason));
+      return Damaged(ReportAt(place, FindingKind::kSnapshot, reason));
     }
     bool known = owners_.at(page) == Owner::kTree || owners_.IsSeen(page);
     if (known) {  // with all below it, if this is the same version
       const format::PageHeader* header = Header(check_.db->store->page(page));
       bool same = static_cast<uint32_t>(header->checksum) == place.ref.checksum && header->level == place.level;
-      return same ? Next::kSkip : Damaged(ReportAt(place, "needs a version of the page that is gone"));
+      return same ? Next::kSkip : Damaged(ReportAt(place, FindingKind::kSnapshot, "needs a version of the page that is gone"));
     }
     owners_.MarkSeen(page);
     if (++check_.result->pages_checked % kProgressEvery == 0 && !check_.progress()) {
@@ -123,12 +124,14 @@ class NamedVerifier : public Visitor {
 
   Next OnDamage(const Place& place, const absl::Status& damage) override {
     damaged_ = true;
-    return GoOnIf(ReportStatus(place.tree->name, damage));
+    return GoOnIf(ReportStatus(FindingKind::kPage, place.tree->name, damage));
   }
 
   Next OnPage(const Place& place, const Byte* page) override {
     check_.result->entries_checked += place.level == 0 ? Header(page)->count : 0;
-    return GoOnIf(CheckPage(place, page, [this](const Place& at, absl::string_view message) { return ReportAt(at, message); }));
+    return GoOnIf(CheckPage(place, page, [this](const Place& at, FindingKind kind, absl::string_view message) {
+      return ReportAt(at, kind, message);
+    }));
   }
 
   Next OnExtent(const Place& leaf, const Byte* page, const format::ExtentRef& extent) override {
@@ -142,14 +145,14 @@ class NamedVerifier : public Visitor {
     extent_pages_left_ -= pages;
     const char* table = leaf.tree->name;
     if (extent.birth > Header(page)->birth &&
-        !Report(extent.first, table,
+        !Report(FindingKind::kBirth, extent.first, table,
                 absl::StrCat("large value born in transaction ", extent.birth, ", but its leaf in ", Header(page)->birth))) {
       return Next::kStop;
     }
     for (PageNumber at = extent.first; at < extent.first + pages; ++at) {
       if (std::string reason = WhyNotKept(at, Owner::kExtent); !reason.empty()) {
         damaged_ = true;
-        return GoOnIf(Report(at, table, reason));
+        return GoOnIf(Report(FindingKind::kSnapshot, at, table, reason));
       }
       owners_.MarkSeen(at);
     }
@@ -159,7 +162,7 @@ class NamedVerifier : public Visitor {
     check_.result->pages_checked += pages;
     absl::Status sound = pager::VerifyExtent(view_, extent);
     damaged_ |= !sound.ok();
-    return GoOnIf(sound.ok() || ReportStatus(table, sound));
+    return GoOnIf(sound.ok() || ReportStatus(FindingKind::kValue, table, sound));
   }
 
   // ---- After all of them ----
@@ -182,7 +185,7 @@ class NamedVerifier : public Visitor {
       auto unreachable = [this](PageNumber page) { return !owners_.IsSeen(page) && !IsFreeLogPage(page); };
       for (PageNumber page = first; page < end; ++page) {
         if (unreachable(page) &&
-            !check_.report(page, nullptr,
+            !check_.report(FindingKind::kSnapshot, page, nullptr,
                            absl::StrCat("kept for a named snapshot of transaction ", *id, ", which does not refer to it"))) {
           return false;
         }

@@ -31,8 +31,8 @@ struct NamedCheck {
   OwnerMap* owners = nullptr;
   // Part of the newest snapshot could not be read, or the free space is not known: a page may have no owner.
   bool owners_incomplete = false;
-  std::function<bool(PageNumber, const char* table, std::string message)> report;  // false: stop
-  std::function<bool()> progress;                                                  // the same; called now and then
+  std::function<bool(FindingKind, PageNumber, const char* table, std::string message)> report;  // false: stop
+  std::function<bool()> progress;                                                               // the same; called now and then
   Result* result = nullptr;
 };
 

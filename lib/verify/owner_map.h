@@ -1,9 +1,12 @@
-// Who owns each page of the file: one byte a page.
+// Who owns each page of the file: one byte a page. Claim(), claimed() and at() are thread-safe.
 #ifndef JOHNNY_VERIFY_OWNER_MAP_H_
 #define JOHNNY_VERIFY_OWNER_MAP_H_
 
+#include <atomic>
+#include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "space/run_set.h"
 
 namespace johnny::verify {
@@ -18,13 +21,15 @@ inline const char* OwnerName(Owner owner) {
   return kNames[static_cast<size_t>(owner)];
 }
 
+inline std::string Pages(uint64_t count) { return count == 1 ? "1 page" : absl::StrCat(count, " pages"); }
+
 class OwnerMap {
  public:
-  void Resize(PageNumber pages) { owners_.assign(pages, 0); }
+  void Resize(PageNumber pages) { owners_ = std::vector<std::atomic<uint8_t>>(pages); }
   PageNumber pages() const { return owners_.size(); }
-  uint64_t claimed() const { return claimed_; }
+  uint64_t claimed() const { return claimed_.load(std::memory_order_relaxed); }
   bool Contains(space::Run run) const { return run.first < pages() && run.pages <= pages() - run.first; }
-  Owner at(PageNumber page) const { return static_cast<Owner>(owners_[page] & kOwnerBits); }
+  Owner at(PageNumber page) const { return static_cast<Owner>(Get(page) & kOwnerBits); }
 
   // Pages of a claimed run that had an owner already; they keep it.
   struct Conflict {
@@ -36,22 +41,22 @@ class OwnerMap {
   Conflict Claim(space::Run run, Owner owner) {
     Conflict conflict;
     for (PageNumber page = run.first; page < run.end(); ++page) {
-      if (owners_[page] == 0) {
-        owners_[page] = static_cast<uint8_t>(owner);
-        ++claimed_;
-      } else if (conflict.pages++ == 0) {
+      uint8_t nobody = 0;
+      if (!owners_[page].compare_exchange_strong(nobody, static_cast<uint8_t>(owner), std::memory_order_relaxed) &&
+          conflict.pages++ == 0) {
         conflict.first = page;
         conflict.owner = at(page);
       }
     }
+    claimed_.fetch_add(run.pages - conflict.pages, std::memory_order_relaxed);
     return conflict;
   }
 
   // Two more properties of each page, beside its owner: free or pending in the free log; seen by a named snapshot.
-  void Mark(PageNumber page) { owners_[page] |= kMark; }
-  bool IsMarked(PageNumber page) const { return (owners_[page] & kMark) != 0; }
-  void MarkSeen(PageNumber page) { owners_[page] |= kSeen; }
-  bool IsSeen(PageNumber page) const { return (owners_[page] & kSeen) != 0; }
+  void Mark(PageNumber page) { Set(page, kMark); }
+  bool IsMarked(PageNumber page) const { return (Get(page) & kMark) != 0; }
+  void MarkSeen(PageNumber page) { Set(page, kSeen); }
+  bool IsSeen(PageNumber page) const { return (Get(page) & kSeen) != 0; }
 
   // The first run of pages from `from` on for which `test` holds; 0 pages if there is none.
   template <typename Test>
@@ -68,11 +73,14 @@ class OwnerMap {
   }
 
  private:
+  uint8_t Get(PageNumber page) const { return owners_[page].load(std::memory_order_relaxed); }
+  void Set(PageNumber page, uint8_t bit) { owners_[page].store(Get(page) | bit, std::memory_order_relaxed); }
+
   static constexpr uint8_t kMark = 0x80;
   static constexpr uint8_t kSeen = 0x40;
   static constexpr uint8_t kOwnerBits = 0x3f;
-  std::vector<uint8_t> owners_;
-  uint64_t claimed_ = 0;
+  std::vector<std::atomic<uint8_t>> owners_;
+  std::atomic<uint64_t> claimed_ = 0;
 };
 
 }  // namespace johnny::verify

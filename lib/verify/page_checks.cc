@@ -20,23 +20,24 @@ class PageChecker {
 
   bool Check() const {
     const format::PageHeader* header = Header(page_);
-    if (const char* reason = node::CheckOrder(page_); reason != nullptr && !Report(reason)) {
+    if (const char* reason = node::CheckOrder(page_); reason != nullptr && !Report(FindingKind::kKeys, reason)) {
       return false;
     }
     if (header->birth > place_.parent_birth &&
-        !Report(absl::StrCat("born in transaction ", header->birth, ", but what refers to it in ", place_.parent_birth))) {
+        !Report(FindingKind::kBirth,
+                absl::StrCat("born in transaction ", header->birth, ", but what refers to it in ", place_.parent_birth))) {
       return false;
     }
     return place_.level == 0 ? CheckLeaf() : CheckBranch();
   }
 
  private:
-  bool Report(absl::string_view message) const { return report_(place_, message); }
+  bool Report(FindingKind kind, absl::string_view message) const { return report_(place_, kind, message); }
 
   bool CheckLeaf() const {
     uint32_t count = Header(page_)->count;
     if (count == 0) {
-      return CheckCount(count) && (place_.is_root() || Report("an empty leaf"));
+      return CheckCount(count) && (place_.is_root() || Report(FindingKind::kKeys, "an empty leaf"));
     }
     return CheckCount(count) && CheckBounds(node::LeafKey(page_, 0), node::LeafKey(page_, count - 1), false);
   }
@@ -61,17 +62,18 @@ class PageChecker {
 
   bool CheckCount(uint64_t entries) const {
     return entries == place_.ref.entries ||
-           Report(absl::StrCat("has ", entries, " entries below it, but what refers to it says ", place_.ref.entries));
+           Report(FindingKind::kCount,
+                  absl::StrCat("has ", entries, " entries below it, but what refers to it says ", place_.ref.entries));
   }
 
   // `strict`: separators, which leave room for keys between themselves and the lower bound.
   bool CheckBounds(Slice first, Slice last, bool strict) const {
     int low = place_.lower == nullptr ? 1 : node::CompareKeys(first, *place_.lower);
-    if (low < (strict ? 1 : 0) && !Report("its first key lies before the separator above it")) {
+    if (low < (strict ? 1 : 0) && !Report(FindingKind::kKeys, "its first key lies before the separator above it")) {
       return false;
     }
     bool below = place_.upper == nullptr || node::CompareKeys(last, *place_.upper) < 0;
-    return below || Report("its last key does not lie before the next separator above it");
+    return below || Report(FindingKind::kKeys, "its last key does not lie before the next separator above it");
   }
 
   const Place& place_;

@@ -7,12 +7,13 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "verify/finding.h"
 #include "verify/walk.h"
 
 namespace johnny::verify {
 
 // Takes one sentence on a page; false stops the check.
-using PageReport = std::function<bool(const Place&, absl::string_view)>;
+using PageReport = std::function<bool(const Place&, FindingKind, absl::string_view)>;
 
 // Order of keys, birth, count of entries, keys between the separators above. False: the report stopped it.
 bool CheckPage(const Place& place, const Byte* page, const PageReport& report);

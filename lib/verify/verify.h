@@ -9,6 +9,7 @@
 //      overwritten it, says what the snapshot says.
 //   6. Named snapshots are whole (named.h): what the newest does not share of them is checked as the newest is, and pending.
 // Damage is reported and does not end the check; what lies below a damaged page cannot be checked.
+// Memory: one byte per page of the file, beside the free space and what the threads work on.
 #ifndef JOHNNY_VERIFY_VERIFY_H_
 #define JOHNNY_VERIFY_VERIFY_H_
 
@@ -17,20 +18,9 @@
 
 #include "absl/status/statusor.h"
 #include "txn/database.h"
+#include "verify/finding.h"
 
 namespace johnny::verify {
-
-struct Finding {
-  PageNumber page = 0;          // 0: not about one page
-  const char* table = nullptr;  // null: not about a table
-  std::string message;
-};
-
-// Each may be empty; false stops the check.
-struct Callbacks {
-  std::function<bool(const Finding&)> on_finding;
-  std::function<bool(uint64_t done, uint64_t total)> on_progress;  // in pages
-};
 
 struct Result {
   uint64_t pages_checked = 0;  // read and hashed: trees, large values, free log
@@ -40,8 +30,8 @@ struct Result {
 };
 
 // `space`: what the holder of the writer lock goes by; null: load it from the snapshot's free log. An error only when the check
-// could not be made (I/O, memory); damage is a finding.
-absl::StatusOr<Result> Verify(txn::Database* db, const readers::Snapshot& snapshot, space::FreeSpace* space,
+// could not be made (I/O, memory); damage is a finding. `threads` beside this one read large tables, if it is more than 1.
+absl::StatusOr<Result> Verify(txn::Database* db, const readers::Snapshot& snapshot, space::FreeSpace* space, size_t threads,
                               const Callbacks& callbacks);
 
 }  // namespace johnny::verify

@@ -63,11 +63,6 @@ class Walker {
     return true;
   }
 
- private:
-  bool Damage(const Place& place, absl::string_view reason) {
-    return visitor_.OnDamage(place, CorruptPage(place.ref.page, reason)) != Next::kStop;
-  }
-
   // False: stop. Recursion ends with the levels.
   bool WalkBelow(const Place& place) {
     if (place.level > format::kMaxLevel) {
@@ -91,6 +86,11 @@ class Walker {
       return next == Next::kSkip;
     }
     return place.level > 0 ? WalkChildren(place, page) : WalkEntries(place, page);
+  }
+
+ private:
+  bool Damage(const Place& place, absl::string_view reason) {
+    return visitor_.OnDamage(place, CorruptPage(place.ref.page, reason)) != Next::kStop;
   }
 
   bool WalkChildren(const Place& place, const Byte* page) {
@@ -152,6 +152,8 @@ class Walker {
 }  // namespace
 
 bool WalkTree(const pager::View& view, const Tree& tree, Visitor* visitor) { return Walker(view, visitor).Walk(tree); }
+
+bool WalkBelow(const pager::View& view, const Place& place, Visitor* visitor) { return Walker(view, visitor).WalkBelow(place); }
 
 bool WalkSnapshot(const pager::View& view, const readers::Snapshot& snapshot, Visitor* visitor) {
   Walker walker(view, visitor);

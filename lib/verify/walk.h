@@ -57,6 +57,8 @@ class Visitor {
 
 // False: the visitor stopped it.
 bool WalkTree(const pager::View& view, const Tree& tree, Visitor* visitor);
+// Only what is at and below `place`.
+bool WalkBelow(const pager::View& view, const Place& place, Visitor* visitor);
 bool WalkSnapshot(const pager::View& view, const readers::Snapshot& snapshot, Visitor* visitor);
 
 }  // namespace johnny::verify

@@ -214,6 +214,7 @@ static void test_figures(johnny_env* env) {
   johnny_table_info table;
   johnny_table_scan_info scan;
   johnny_page_info page;
+  johnny_verify_options checks = {0};
   johnny_verify_result result;
   johnny_txn* txn = NULL;
   uint64_t free_pages = 0;
@@ -237,7 +238,9 @@ static void test_figures(johnny_env* env) {
   CHECK(steps == 1);
   CHECK_OK(johnny_abort(txn));
   result.struct_size = sizeof result;
-  CHECK_OK(johnny_verify(env, fail_on_finding, NULL, NULL, &result));
+  checks.struct_size = sizeof checks;
+  checks.on_finding = fail_on_finding;
+  CHECK_OK(johnny_verify(env, &checks, &result));
   CHECK(result.findings == 0 && result.entries_checked >= 4);
   CHECK_OK(johnny_sync(env));
 }

@@ -339,12 +339,14 @@ TEST_F(InfoTest, VerifyCountsWhatItChecked) {
     *static_cast<uint64_t*>(context) = total;
     return 0;
   };
-  ASSERT_OK(Result(johnny_verify(env_.get(), nullptr, progress, &last_total, &result)));
+  johnny_verify_options options = {.struct_size = sizeof options, .on_progress = progress, .context = &last_total};
+  ASSERT_OK(Result(johnny_verify(env_.get(), &options, &result)));
   EXPECT_EQ(result.findings, 0u);
   EXPECT_GE(result.entries_checked, 5002u);
   EXPECT_GE(result.pages_checked, Txn(env_, JOHNNY_READ).TableInfo().leaf_pages);
   auto stop = [](void*, uint64_t, uint64_t) { return 1; };
-  EXPECT_EQ(Result(johnny_verify(env_.get(), nullptr, stop, nullptr, nullptr)), JOHNNY_STOPPED);
+  options.on_progress = stop;
+  EXPECT_EQ(Result(johnny_verify(env_.get(), &options, nullptr)), JOHNNY_STOPPED);
 }
 
 }  // namespace

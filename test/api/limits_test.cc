@@ -199,14 +199,14 @@ TEST_F(LimitsTest, VerifyingInOnesOwnWriteTransactionIsBusy) {
   auto ignore = [](void*, const johnny_free_run*) { return 0; };
   Txn txn(env_);
   ASSERT_OK(txn.Put("a", "1"));
-  EXPECT_EQ(Result(johnny_verify(env_.get(), nullptr, nullptr, nullptr, nullptr)), JOHNNY_BUSY);
+  EXPECT_EQ(Result(johnny_verify(env_.get(), nullptr, nullptr)), JOHNNY_BUSY);
   EXPECT_OK(Result(johnny_free_run_list(env_.get(), ignore, nullptr))) << "which does not wait for writers";
   ASSERT_OK(txn.Put("b", "2"));
   ASSERT_OK(txn.Commit());
   EXPECT_TRUE(env_.VerifyClean());
   EXPECT_EQ(Result(johnny_free_run_list(env_.get(), ignore, nullptr)), JOHNNY_OK);
   ASSERT_OK(txn.Begin(env_));
-  EXPECT_EQ(Result(johnny_verify(env_.get(), nullptr, nullptr, nullptr, nullptr)), JOHNNY_BUSY);
+  EXPECT_EQ(Result(johnny_verify(env_.get(), nullptr, nullptr)), JOHNNY_BUSY);
   ASSERT_OK(txn.Abort());
   EXPECT_TRUE(env_.VerifyClean());
   Txn reader(env_, JOHNNY_READ);

@@ -60,14 +60,14 @@ void Examiner::Open(uint32_t flags, const Expectation& expectation) {
   johnny_env_info info{};
   info.struct_size = sizeof info;
   Failed(johnny_env_get_info(env.get(), &info));
-  Result verified = johnny_verify(env.get(), nullptr, nullptr, nullptr, nullptr);
+  Result verified = johnny_verify(env.get(), nullptr, nullptr);
   Failed(verified);
   if (expectation.verify_must_find) {
     EXPECT_FALSE(verified.ok()) << "verify found nothing";
   }
   if (flags == 0) {
     Write(env, expectation);
-    Failed(johnny_verify(env.get(), nullptr, nullptr, nullptr, nullptr));
+    Failed(johnny_verify(env.get(), nullptr, nullptr));
   }
   Failed(env.Close());
 }

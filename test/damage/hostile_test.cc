@@ -358,7 +358,7 @@ TEST_P(DagTest, WalkingItsPagesEnds) {
 
 TEST_P(DagTest, VerifyingFindsIt) {
   if (opened_) {
-    EXPECT_EQ(Result(johnny_verify(env_.get(), nullptr, nullptr, nullptr, nullptr)), JOHNNY_CORRUPT);
+    EXPECT_EQ(Result(johnny_verify(env_.get(), nullptr, nullptr)), JOHNNY_CORRUPT);
   }
 }
 

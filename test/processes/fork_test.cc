@@ -84,7 +84,7 @@ TEST_F(ForkTest, AChildIsRefusedItsParentsHandles) {
                   {"commit", johnny_commit(writer.get())},
                   {"sync", johnny_sync(env.get())},
                   {"info", johnny_env_get_info(env.get(), &info)},
-                  {"verify", johnny_verify(env.get(), nullptr, nullptr, nullptr, nullptr)},
+                  {"verify", johnny_verify(env.get(), nullptr, nullptr)},
               });
             }),
             "");

@@ -187,7 +187,7 @@ std::string Strings::Perform(const Words& words) {
   if (verb == "open") return Open(words);
   if (verb == "close") return Name(johnny_close(env_));
   if (verb == "sync") return Name(johnny_sync(env_));
-  if (verb == "verify") return Name(johnny_verify(env_, nullptr, nullptr, nullptr, nullptr));
+  if (verb == "verify") return Name(johnny_verify(env_, nullptr, nullptr));
   if (verb == "read") return Begin(words, JOHNNY_READ);
   if (verb == "write") return Begin(words, 0);
   if (verb == "try") return Begin(words, JOHNNY_NO_WAIT);

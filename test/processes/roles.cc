@@ -217,7 +217,8 @@ void Role::Verify() {
     *text += " page " + std::to_string(finding->page) + ": " + finding->message + ";";
     return text->size() > 2000 ? 1 : 0;
   };
-  int code = johnny_verify(env_, visit, nullptr, &findings, nullptr);
+  johnny_verify_options options = {.struct_size = sizeof options, .on_finding = visit, .context = &findings};
+  int code = johnny_verify(env_, &options, nullptr);
   if (!findings.empty()) {
     throw Finding("verify:" + findings);
   }

@@ -175,7 +175,8 @@ int DigestOf(johnny_env* env, Hash128* digest, std::string* problem) {
 
 std::string FindingsOf(johnny_env* env) {
   std::string findings;
-  int code = johnny_verify(env, CollectFinding, nullptr, &findings, nullptr);
+  johnny_verify_options options = {.struct_size = sizeof options, .on_finding = CollectFinding, .context = &findings};
+  int code = johnny_verify(env, &options, nullptr);
   if (code == JOHNNY_OK && findings.empty()) {
     return "";
   }

@@ -119,7 +119,8 @@ std::string Env::Findings() const {
                                            (finding->table != nullptr ? finding->table : "-") + ": " + finding->message;
     return 0;
   };
-  Result result = johnny_verify(env_, collect, nullptr, &findings, nullptr);
+  johnny_verify_options options = {.struct_size = sizeof options, .on_finding = collect, .context = &findings};
+  Result result = johnny_verify(env_, &options, nullptr);
   if (!result.ok()) {
     findings = "verify: " + CodeName(result.code()) + " " + result.message() + findings;
   }

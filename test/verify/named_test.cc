@@ -120,7 +120,8 @@ class NamedVerifyTest : public testing::Test {
           {finding->page, finding->table != nullptr ? finding->table : "-", finding->message});
       return 0;
     };
-    Result code = johnny_verify(env.get(), collect, nullptr, &findings, nullptr);
+    johnny_verify_options checks = {.struct_size = sizeof checks, .on_finding = collect, .context = &findings};
+    Result code = johnny_verify(env.get(), &checks, nullptr);
     EXPECT_EQ(code, findings.empty() ? JOHNNY_OK : JOHNNY_CORRUPT);
     return findings;
   }

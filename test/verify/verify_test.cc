@@ -195,16 +195,40 @@ struct Found {
   }
 };
 
+// The kind that a message belongs to.
+std::string KindOf(const std::string& message) {
+  static const std::pair<const char*, const char*> kKinds[] = {
+      {"no master page holds", "master"},  {"checksum mismatch in the large value", "value"},
+      {"owned twice", "owned-twice"},      {"lost: ", "lost"},
+      {"cannot be accounted for", "lost"}, {"born in transaction", "birth"},
+      {"entries below it", "count"},       {"its record says", "count"},
+      {"the master page counts", "count"}, {"free in ", "free-log"},
+      {"separator above it", "keys"},      {"is not as its snapshot is in use", "master"},
+      {"the file holds", "file"},          {"named snapshot", "snapshot"},
+  };
+  for (const auto& [words, kind] : kKinds) {
+    if (message.find(words) != std::string::npos) {
+      return kind;
+    }
+  }
+  return "page";
+}
+
 std::vector<Found> FindingsOf(const Env& env) {
   std::vector<Found> findings;
   auto collect = [](void* context, const johnny_finding* finding) {
+    std::string expected = KindOf(finding->message);
+    if (finding->kind != JOHNNY_FINDING_FREE_LOG || finding->table != nullptr) {  // whose pages have the errors of others
+      EXPECT_EQ(johnny_finding_name(finding->kind), expected) << finding->message;
+    }
     static_cast<std::vector<Found>*>(context)->push_back(
         {finding->page, finding->table != nullptr ? finding->table : "-", finding->message});
     return 0;
   };
   johnny_verify_result result{};
   result.struct_size = sizeof result;
-  Result code = johnny_verify(env.get(), collect, nullptr, &findings, &result);
+  johnny_verify_options options = {.struct_size = sizeof options, .on_finding = collect, .context = &findings};
+  Result code = johnny_verify(env.get(), &options, &result);
   EXPECT_EQ(code, findings.empty() ? JOHNNY_OK : JOHNNY_CORRUPT);
   EXPECT_EQ(result.findings, findings.size());
   return findings;
@@ -491,7 +515,8 @@ TEST_F(DamagedTest, TheFirstFindingCanBeTheLast) {
   auto stop = [](void*, const johnny_finding*) { return 1; };
   johnny_verify_result result{};
   result.struct_size = sizeof result;
-  EXPECT_EQ(Result(johnny_verify(env.get(), stop, nullptr, nullptr, &result)), JOHNNY_STOPPED);
+  johnny_verify_options options = {.struct_size = sizeof options, .on_finding = stop};
+  EXPECT_EQ(Result(johnny_verify(env.get(), &options, &result)), JOHNNY_STOPPED);
   EXPECT_EQ(result.findings, 1u);
 }
 

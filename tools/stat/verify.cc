@@ -26,6 +26,7 @@ void Report(Verification* verification, const johnny_finding& finding) {
   if (verification->context->json) {
     if (verification->findings.size() >= kMostJsonFindings) return;
     Json j;
+    j["kind"] = johnny_finding_name(finding.kind);
     j["page"] = finding.page;
     j["table"] = finding.table ? Json(EscapeBytes(finding.table)) : Json(nullptr);
     j["message"] = message;
@@ -90,7 +91,11 @@ int ShowVerify(const Context& context, Json* json) {
   Verification verification;
   verification.context = &context;
   auto result = Sized<johnny_verify_result>();
-  const int error = johnny_verify(context.env, OnFinding, OnProgress, &verification, &result);
+  auto options = Sized<johnny_verify_options>();
+  options.on_finding = OnFinding;
+  options.on_progress = OnProgress;
+  options.context = &verification;
+  const int error = johnny_verify(context.env, &options, &result);
   const ToolError failure = error == JOHNNY_OK ? ToolError(kExitClean, "") : LastError(error);
   verification.progress.Clear();
   if (verification.thrown) std::rethrow_exception(verification.thrown);

@@ -1,0 +1,26 @@
+#include "base/thread.h"
+
+#include <signal.h>
+
+#include <new>
+#include <system_error>
+#include <utility>
+
+namespace johnny {
+
+bool StartThread(std::function<void()> body, std::thread* thread) {
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool started = false;
+  try {
+    *thread = std::thread(std::move(body));
+    started = true;
+  } catch (const std::system_error&) {
+  } catch (const std::bad_alloc&) {
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started;
+}
+
+}  // namespace johnny
