@@ -10,6 +10,13 @@
 
 namespace johnny::tools::load {
 
+namespace {
+
+// CLI::IsMember lets an empty word pass.
+std::string NotEmpty(const std::string& word) { return word.empty() ? "a number is needed" : ""; }
+
+}  // namespace
+
 std::optional<int> Parse(int argc, char** argv, Arguments* a) {
   CLI::App app("Loads alternating key and value lines from standard input into a JohnnyDB database.");
   DescribeTool(&app, "johnny-load");
@@ -27,6 +34,7 @@ std::optional<int> Parse(int argc, char** argv, Arguments* a) {
   AddDurabilityOption(&app, &a->durability);
   app.add_option("--page-size", a->page_size, "of a created file: 4096, 8192, 16384 or 32768")
       ->check(CLI::IsMember({4096, 8192, 16384, 32768}))
+      ->check(NotEmpty)
       ->type_name("BYTES");
   app.add_option("--readers", a->readers, "threads that check snapshots meanwhile")->check(CLI::Range(0, 1000))->type_name("N");
   app.footer("Exit codes: 0 loaded, 1 wrong input or interrupted, 2 usage, 3 cannot open or write, 4 corrupt.");
