@@ -39,6 +39,15 @@ inline void Unpoison([[maybe_unused]] const void* data, [[maybe_unused]] size_t 
 #endif
 }
 
+// Reports the first of the bytes that is poisoned.
+inline void MustBeReadable([[maybe_unused]] const void* data, [[maybe_unused]] size_t size) {
+#ifdef JOHNNY_HAS_ASAN
+  if (void* poisoned = __asan_region_is_poisoned(const_cast<void*>(data), size); poisoned != nullptr) {
+    static_cast<void>(*static_cast<volatile char*>(poisoned));
+  }
+#endif
+}
+
 // Bytes some of which are poisoned: none is any more at the end, since others may get the memory.
 class PoisonedRange {
  public:
