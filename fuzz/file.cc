@@ -314,7 +314,8 @@ int LLVMFuzzerInitialize(int*, char***) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  johnny::fuzz::PackedFile file = johnny::fuzz::Unpack({reinterpret_cast<const char*>(data), size});
+  static johnny::fuzz::PackedFile file;  // large
+  johnny::fuzz::Unpack({reinterpret_cast<const char*>(data), size}, &file);
   if (file.repair) {
     johnny::fuzz::RepairAll(&file.bytes);
   }

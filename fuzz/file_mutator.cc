@@ -356,7 +356,12 @@ size_t Give(const std::string& packed, uint8_t* out, size_t max_size) {
   return packed.size();
 }
 
-PackedFile UnpackInput(const uint8_t* data, size_t size) { return Unpack({reinterpret_cast<const char*>(data), size}); }
+// The same memory every time, for files are large: one for each of the two that are in hand at once.
+PackedFile& UnpackInput(const uint8_t* data, size_t size, int which) {
+  static PackedFile files[2];
+  Unpack({reinterpret_cast<const char*>(data), size}, &files[which]);
+  return files[which];
+}
 
 }  // namespace
 }  // namespace johnny::fuzz
@@ -365,7 +370,7 @@ using johnny::fuzz::Mutator;
 using johnny::fuzz::PackedFile;
 
 size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned seed) {
-  PackedFile file = johnny::fuzz::UnpackInput(data, size);
+  PackedFile& file = johnny::fuzz::UnpackInput(data, size, 0);
   if (!Mutator::Suits(file.bytes) || seed % 256 == 0) {
     return LLVMFuzzerMutate(data, size, max_size);
   }
@@ -376,10 +381,10 @@ size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsi
 
 size_t LLVMFuzzerCustomCrossOver(const uint8_t* first, size_t first_size, const uint8_t* second, size_t second_size, uint8_t* out,
                                  size_t max_out, unsigned seed) {
-  PackedFile file = johnny::fuzz::UnpackInput(first, first_size);
+  PackedFile& file = johnny::fuzz::UnpackInput(first, first_size, 0);
   if (!Mutator::Suits(file.bytes)) {
     return 0;
   }
-  Mutator(&file.bytes, seed).TakePageOf(johnny::fuzz::UnpackInput(second, second_size).bytes);
+  Mutator(&file.bytes, seed).TakePageOf(johnny::fuzz::UnpackInput(second, second_size, 1).bytes);
   return johnny::fuzz::Give(johnny::fuzz::Pack(file), out, max_out);
 }

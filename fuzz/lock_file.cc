@@ -113,7 +113,8 @@ class Script {
       case 5:
         return ChangeWord();
       case 6:
-        return Overwrite(Unpack(input_.Take(input_.Number(2))).bytes);
+        Unpack(input_.Take(input_.Number(2)), &packed_);
+        return Overwrite(packed_.bytes);
       case 7:
         saved_ = LockFileBytes();
         return;
@@ -465,6 +466,7 @@ class Script {
   std::array<Process, 3> processes_;
   std::unique_ptr<os::SharedMapping> mapping_;
   std::string saved_;
+  PackedFile packed_;
   bool misled_ = false;
   std::vector<Contents> possible_;  // what the newest commit may be
   std::vector<Contents> history_;   // what any was, or would have been

@@ -50,24 +50,24 @@ size_t SkipZeros(const std::string& bytes, size_t at) {
 
 }  // namespace
 
-PackedFile Unpack(std::string_view input) {
-  PackedFile file;
+void Unpack(std::string_view input, PackedFile* file) {
+  file->repair = false;
   if (input.substr(0, kMagic.size()) != kMagic || input.size() == kMagic.size()) {
-    file.bytes = input.substr(0, kMaxFile);
-    return file;
+    file->bytes = input.substr(0, kMaxFile);
+    return;
   }
-  file.repair = (static_cast<unsigned char>(input[kMagic.size()]) & kRepairFlag) != 0;
+  file->repair = (static_cast<unsigned char>(input[kMagic.size()]) & kRepairFlag) != 0;
+  file->bytes.clear();
   input.remove_prefix(kMagic.size() + 1);
   while (!input.empty()) {
-    size_t room = kMaxFile - file.bytes.size();
-    file.bytes.append(std::min(TakeVarint(&input), room), '\0');
-    room = kMaxFile - file.bytes.size();
+    size_t room = kMaxFile - file->bytes.size();
+    file->bytes.append(std::min(TakeVarint(&input), room), '\0');
+    room = kMaxFile - file->bytes.size();
     size_t length = TakeVarint(&input);
     std::string_view literal = input.substr(0, length);
-    file.bytes.append(literal.substr(0, room));
+    file->bytes.append(literal.substr(0, room));
     input.remove_prefix(literal.size());
   }
-  return file;
 }
 
 std::string Pack(const PackedFile& file) {

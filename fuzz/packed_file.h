@@ -19,7 +19,8 @@ struct PackedFile {
   bool repair = false;
 };
 
-PackedFile Unpack(std::string_view input);
+// What *file held is overwritten, and its memory used again.
+void Unpack(std::string_view input, PackedFile* file);
 std::string Pack(const PackedFile& file);
 
 }  // namespace johnny::fuzz

@@ -8,11 +8,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "base/guard.h"
 #include "format/layout.h"
@@ -57,7 +57,8 @@ class PageStore {
   absl::Status Vet(PageNumber number, const Byte* bytes, int level) const;
 
   mutable std::mutex copies_mutex_;
-  mutable std::map<std::pair<PageNumber, uint64_t>, std::unique_ptr<Byte[]>> copies_;  // by checksum; empty but in fuzz builds
+  mutable absl::flat_hash_map<std::pair<PageNumber, uint64_t>, std::unique_ptr<Byte[]>>
+      copies_;  // by checksum; empty but in fuzz builds
   std::unique_ptr<os::Mapping> mapping_;
   const Byte* base_ = nullptr;
   os::ReservedMemory table_;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/guard.h"
 #include "base/seeded_bug.h"
 #include "base/status.h"
 
@@ -12,7 +13,7 @@ namespace {
 
 // Growth: steps of a sixteenth of the file within these bounds, written with zeros so that later syncs find written blocks; a
 // transaction that grows the file by more preallocates the rest, since it will write the blocks itself.
-constexpr uint64_t kMinGrowth = 16;
+constexpr uint64_t kMinGrowth = kGuardPages ? 4 : 16;  // fuzzing copies files, and is to see them grow
 constexpr uint64_t kMaxGrowth = 1024;
 constexpr uint64_t kZeroedGrowthPerTxn = 1024;
 constexpr uint64_t kPreallocatedGrowth = 4096;
@@ -216,7 +217,7 @@ absl::Status FreeSpace::Grow(uint64_t pages) {
   step = std::min(std::max(step, pages), options_.limit_pages - old_pages);
   auto grow_by = [&](uint64_t count) -> absl::Status {
     uint64_t offset = old_pages << store_->shift();
-    if (preallocate) {
+    if (preallocate || kGuardPages) {  // fuzzing has better things to do than to write zeros
       return file_->Preallocate(offset, count << store_->shift());
     }
     std::vector<char> zeros(count << store_->shift());

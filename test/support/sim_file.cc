@@ -50,9 +50,10 @@ class Spaces {
   Byte* Take() {
     std::lock_guard<std::mutex> lock(mutex_);
     if (!free_.empty()) {
-      Byte* space = free_.back();
+      Free last = free_.back();
       free_.pop_back();
-      return space;
+      Unpoison(last.space, last.poisoned);
+      return last.space;
     }
     void* memory =
         ::mmap(nullptr, SimSystem::kReserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -65,16 +66,22 @@ class Spaces {
     if (used > kKept) {
       JOHNNY_CHECK(::madvise(space + kKept, used - kKept, MADV_DONTNEED) == 0);
     }
-    std::memset(space, 0, std::min(used, kKept));
+    used = std::min(Blocks(used) * FileImage::kBlock, kKept);
+    std::memset(space, 0, used);
+    Poison(space, used);  // nobody may have it mapped any more
     std::lock_guard<std::mutex> lock(mutex_);
-    free_.push_back(space);
+    free_.push_back({space, used});
   }
 
  private:
   static constexpr uint64_t kKept = 1 << 20;  // bytes
+  struct Free {
+    Byte* space;
+    uint64_t poisoned;
+  };
 
   std::mutex mutex_;
-  std::vector<Byte*> free_;
+  std::vector<Free> free_;
 };
 
 }  // namespace
@@ -84,7 +91,7 @@ SimInode::SimInode(int inode_id) : id(inode_id), base(Spaces::Instance().Take())
 SimInode::~SimInode() {
   SetSize(0);  // nothing behind stays poisoned
   Unpoison(base, kEndGuard);
-  Spaces::Instance().Give(base, largest);
+  Spaces::Instance().Give(base, used);
 }
 
 void SimInode::SetSize(uint64_t bytes) {
@@ -94,7 +101,6 @@ void SimInode::SetSize(uint64_t bytes) {
   guard_end = std::min(end(bytes) + kEndGuard, SimSystem::kReserve);
   Poison(base + end(bytes), guard_end - end(bytes));
   size = bytes;
-  largest = std::max(largest, end(bytes));
 }
 
 SimFile::SimFile(SimProcess* process, std::shared_ptr<SimInode> inode, std::string path, bool writable)
@@ -208,6 +214,7 @@ absl::StatusOr<std::unique_ptr<os::SharedMapping>> SimFile::MapShared(uint64_t s
   if (size > inode_->size) {
     return MakeStatus(Code::kIoError, absl::StrCat(path_, ": has ", inode_->size, " bytes where ", size, " were expected"));
   }
+  inode_->used = std::max(inode_->used, size);
   return std::make_unique<SimSharedMapping>(inode_, size);
 }
 

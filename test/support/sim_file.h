@@ -36,7 +36,7 @@ struct SimInode {
   const int id;
   Byte* base = nullptr;
   uint64_t size = 0;
-  uint64_t largest = 0;         // it ever was, in whole blocks
+  uint64_t used = 0;            // behind it there have never been other bytes than zeros
   std::vector<bool> allocated;  // blocks with room on the disk
   std::vector<HeldLock> locks;
   bool is_lock_file = false;

@@ -56,6 +56,7 @@ SimSystem::SimSystem(const DiskImage& image, uint64_t seed, uint64_t boot_id) : 
       inode->allocated.assign(Blocks(content.size()), true);
       allocated_ += Blocks(content.size()) * kBlock;
       content.CopyTo(inode->base);
+      inode->used = content.size();
       next_inode_ = std::max(next_inode_, file + 1);
     }
     inode->is_lock_file |= IsLockName(name);
@@ -167,6 +168,7 @@ absl::Status SimSystem::Allocate(SimInode* inode, uint64_t offset, uint64_t size
 absl::Status SimSystem::Write(SimInode* inode, uint64_t offset, Slice bytes) {
   JOHNNY_RETURN_IF_ERROR(Allocate(inode, offset, bytes.size()));
   inode->SetSize(std::max(inode->size, offset + bytes.size()));
+  inode->used = std::max(inode->used, offset + bytes.size());
   std::memcpy(inode->base + offset, bytes.data(), bytes.size());
   if (recording_) {
     RecordData(*inode, {.kind = Event::Kind::kWrite, .offset = offset, .data = std::string(bytes)});
