@@ -144,6 +144,9 @@ const char* VetBranch(const Byte* page, uint32_t page_size) {
     }
     size_t slot = Load16(slots + 2 * i);
     if (slot <= kHeadSize) {
+      if (header->prefix + slot > format::MaxKeySize(page_size)) {
+        return "branch: impossible separator size";
+      }
       continue;
     }
     if (slot < header->upper || slot + 2 > page_size) {

@@ -275,5 +275,16 @@ TEST_P(VetTest, RandomDamageIsRejectedOrHarmless) {
   EXPECT_GT(passed, 300) << "some damage must get past the vetting for the rest to be tested";
 }
 
+TEST_P(VetTest, ShortSeparatorsAreNoLongerThanKeys) {
+  std::string longest(format::MaxKeySize(GetParam()), '\0');
+  const std::vector<BranchEntry> entries = {
+      {"", {100, 1, 10}}, {Slice(longest).substr(1), {101, 2, 20}}, {longest, {102, 3, 30}}};
+  TestPage page(GetParam());
+  ASSERT_TRUE(BuildBranch(page.data(), page.size(), 2, entries));
+  EXPECT_EQ(OrderReason(page), "");
+  Put16(Slot(&page, 2), 2);  // with the prefix a byte too long; its head stays the same
+  EXPECT_EQ(Reason(page), "branch: impossible separator size");
+}
+
 }  // namespace
 }  // namespace johnny::node
