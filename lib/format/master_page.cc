@@ -16,8 +16,6 @@ static_assert(kAtFreeLog + kChildRefSize <= 512, "the used part fits one sector;
 
 constexpr uint64_t kMarkMagic = 0x6b72614d636e7953u;  // "SyncMark"
 
-constexpr TxnId kMaxTxnId = TxnId{1} << 62;  // none gets there by counting
-
 bool IsPlausible(const TableRecord& record, uint32_t page_size, uint64_t page_count) {
   return record.level <= kMaxLevel && record.root.page < page_count &&
          (record.empty() || record.root.page >= FirstPage(page_size));

@@ -13,6 +13,8 @@ inline constexpr size_t kMasterPageSize = 4096;
 inline constexpr uint64_t kMagic = 0x4244796e6e686f4au;  // "JohnnyDB"
 inline constexpr uint32_t kFormatVersion = 1;
 
+inline constexpr TxnId kMaxTxnId = TxnId{1} << 62;  // none gets there by counting
+
 inline constexpr uint32_t kMasterDurable = 1;  // everything it refers to was synced before it was written
 inline constexpr uint32_t kMasterClean = 2;    // written by a clean close: nothing was begun after it
 

@@ -193,7 +193,11 @@ absl::Status Database::CatchUp() {
 
 absl::StatusOr<TxnId> Database::NextId() {
   std::atomic<uint64_t>& last = state().last_id;
-  TxnId id = last.load(std::memory_order_relaxed) + 1;
+  TxnId before = last.load(std::memory_order_relaxed);
+  if (before >= format::kMaxTxnId - IdWindow()) {
+    return MakeStatus(Code::kLockFile, absl::StrCat(path, ": the lock file has impossible transaction ids"));
+  }
+  TxnId id = before + 1;
   MutexLock lock(&publish);
   if (id > id_ceiling) {
     AwaitSealed();

@@ -89,5 +89,21 @@ TEST_F(DatabaseTest, LazyEnvironmentsHaveWideIdWindows) {
   EXPECT_EQ(lazy.system().calls(sim::Call::kSync), syncs);
 }
 
+// As a forged lock file has them. A transaction with such an id would write a master page that nobody can read.
+TEST_F(DatabaseTest, ImpossibleIdsOfTheLockFileAreRefused) {
+  file_.MustPut("k", "1");
+  TxnId newest = file_.db().newest_master.txn;
+  for (TxnId last : {UINT64_MAX, UINT64_MAX - 1, format::kMaxTxnId, format::kMaxTxnId - 1}) {
+    file_.db().state().last_id = last;
+    EXPECT_EQ(CodeOf(file_.Put("k", "2")), Code::kLockFile) << last;
+    EXPECT_EQ(CodeOf(file_.db().MarkClean()), Code::kLockFile) << last;
+  }
+  file_.db().state().last_id = newest;
+  file_.MustPut("k", "3");
+  file_.Crash();
+  file_.MustOpen();
+  EXPECT_EQ(file_.Contents(), (Model{{"k", "3"}}));
+}
+
 }  // namespace
 }  // namespace johnny::txn
