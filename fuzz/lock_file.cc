@@ -35,7 +35,7 @@ using test::Txn;
 // JOHNNY_FUZZ_TRACE: tell what is done, to understand a finding.
 const bool g_trace = std::getenv("JOHNNY_FUZZ_TRACE") != nullptr;
 
-constexpr size_t kMostActions = 64;
+constexpr size_t kMostActions = 24;
 constexpr uint32_t kMaxReaders = 8;
 constexpr size_t kLockFileSize = SharedMemory::SizeFor(kMaxReaders);
 constexpr size_t kKeys = 12;

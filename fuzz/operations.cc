@@ -13,7 +13,7 @@ namespace {
 using test::Kind;
 using test::Op;
 
-constexpr size_t kMostOperations = 48;
+constexpr size_t kMostOperations = 20;
 constexpr uint32_t kMostAtOnce = 40;                            // entries that one operation puts or deletes
 constexpr int kKinds = static_cast<int>(Kind::kNestedEnd) + 1;  // the last one
 
