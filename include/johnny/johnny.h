@@ -577,11 +577,11 @@ JOHNNY_API int johnny_path(johnny_txn* txn, johnny_table* table, const void* key
 
 /* What is wrong, for programs to tell apart. */
 enum johnny_finding_kind {
-  JOHNNY_FINDING_PAGE = 1,        /* a page cannot be read: checksum, number, structure, key order; so nothing below it is checked */
-  JOHNNY_FINDING_VALUE = 2,       /* a large value's checksum */
-  JOHNNY_FINDING_KEYS = 3,        /* keys that lie outside of the separators above them */
-  JOHNNY_FINDING_BIRTH = 4,       /* younger than what refers to it */
-  JOHNNY_FINDING_COUNT = 5,       /* a count of entries, pages or tables is wrong */
+  JOHNNY_FINDING_PAGE = 1,  /* a page cannot be read: checksum, number, structure, key order; so nothing below it is checked */
+  JOHNNY_FINDING_VALUE = 2, /* a large value's checksum */
+  JOHNNY_FINDING_KEYS = 3,  /* keys that lie outside of the separators above them */
+  JOHNNY_FINDING_BIRTH = 4, /* younger than what refers to it */
+  JOHNNY_FINDING_COUNT = 5, /* a count of entries, pages or tables is wrong */
   JOHNNY_FINDING_OWNED_TWICE = 6, /* a page is in use in two places, or in use and free */
   JOHNNY_FINDING_LOST = 7,        /* a page is neither in use nor free */
   JOHNNY_FINDING_FREE_LOG = 8,    /* the free log is damaged, or says something else than the writer goes by */
