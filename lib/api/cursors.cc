@@ -104,7 +104,7 @@ int johnny_cursor_open(johnny_txn* txn, johnny_table* table, johnny_cursor** out
     auto cursor = std::make_unique<johnny_cursor>(
         johnny_cursor{txn, state, johnny::api::AsTable(table), Cursor(&txn->txn.view(), &state->record)});
     txn->cursors.push_back(cursor.get());
-    absl::Cleanup forget = [txn] { txn->cursors.pop_back(); };
+    absl::Cleanup forget = [txn] { txn->cursors.pop_back(); };  // should memory run out for the second list
     state->cursors.push_back(&cursor->cursor);
     std::move(forget).Cancel();
     *out = cursor.release();

@@ -133,7 +133,7 @@ absl::Status FillSpaceInfo(Database* db, johnny_env_info* info) {
     absl::Cleanup release = [db] { db->writer.Release(); };
     status = db->LoadSpace();
     if (status.ok()) {
-      db->space->ReleasePending();
+      db->ReleasePending();
       db->NoteFreeSpace();
       info->page_count = db->space->page_count();
     }

@@ -82,7 +82,10 @@ Registry* TheRegistry() {
 
 void GiveToEnv(johnny_txn* txn) {
   MutexLock lock(&txn->env->mutex);
-  txn->env->idle.push_back(txn);
+  try {
+    txn->env->idle.push_back(txn);
+  } catch (const std::bad_alloc&) {  // then this one is not used again
+  }
 }
 
 // Ended read handles of one thread, oldest first.
@@ -176,6 +179,9 @@ johnny_txn* TakeHandle(johnny_env* env, bool read, bool* own) {
 }
 
 void GiveHandleBack(johnny_txn* txn) {
+  if (txn->txn.active()) {  // memory ran out on the way
+    txn->txn.Abort();
+  }
   for (johnny_cursor* cursor : txn->cursors) {
     cursor->owner = nullptr;
   }

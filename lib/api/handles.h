@@ -14,7 +14,7 @@ namespace johnny::api {
 
 // A handle whose transaction has not begun, counted as live. *own: this thread used it last.
 johnny_txn* TakeHandle(johnny_env* env, bool read, bool* own);
-// The transaction has ended.
+// The transaction has ended, or is aborted. Does not throw.
 void GiveHandleBack(johnny_txn* txn);
 
 // The environment that this process has open on the file that `path` names, with one more user, or a new one; `prepare` is called

@@ -60,7 +60,7 @@ inline const txn::Table* AsTable(const johnny_table* table) { return reinterpret
 // johnny_open() on another system than POSIX.
 int OpenWithSystem(os::System* system, const char* path, const johnny_options* options, johnny_env** env);
 
-// Remembers the failure for johnny_last_error_message() and returns its code.
+// Remembers the failure for johnny_last_error_message() and returns its code. They do not throw.
 int Fail(const absl::Status& status);
 int Fail(Code code, absl::string_view message);
 

@@ -2,8 +2,9 @@
 #include <johnny/johnny.h>
 
 #include <algorithm>
+#include <unordered_map>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "api/handles.h"
 #include "api/internal.h"
@@ -26,7 +27,7 @@ int UseForNaming(johnny_txn* txn, const char* name) {
   return CheckSnapshotName(name);
 }
 
-using PagesBySnapshot = absl::flat_hash_map<TxnId, uint64_t>;
+using PagesBySnapshot = std::unordered_map<TxnId, uint64_t>;
 
 // Pending pages of the newest snapshot that only one pinned snapshot sees, by that snapshot.
 PagesBySnapshot HeldBack(txn::Database* db) {
@@ -118,11 +119,12 @@ int johnny_begin_snapshot(johnny_env* env, const char* name, johnny_txn** out) {
     }
     bool own = false;
     johnny_txn* txn = johnny::api::TakeHandle(env, /*read=*/true, &own);
+    absl::Cleanup give_back = [txn] { johnny::api::GiveHandleBack(txn); };
     absl::Status status = txn->txn.BeginNamed(name);
     if (!status.ok()) {
-      johnny::api::GiveHandleBack(txn);
       return Fail(status);
     }
+    std::move(give_back).Cancel();
     *out = txn;
     return static_cast<int>(JOHNNY_OK);
   });

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "absl/cleanup/cleanup.h"
 #include "api/internal.h"
 #include "readers/lock_file.h"
 
@@ -144,8 +145,10 @@ int Salvage(const char* path, const char* out, const johnny_options* given, john
     return code;
   }
   result->txn_id = master->txn;
+  absl::Cleanup close = [env] { johnny_close(env); };  // should memory run out
   int code = WriteAll(&damaged, *master, env, on_loss, context, result);
   std::string words = johnny_last_error_message();
+  std::move(close).Cancel();
   int closed = johnny_close(env);
   return code != JOHNNY_OK ? Fail(static_cast<Code>(code), words) : closed;
 }

@@ -10,7 +10,8 @@
 namespace johnny::api {
 namespace {
 
-thread_local std::string t_message;
+thread_local std::string t_text;
+thread_local const char* t_message = "";  // t_text, or words that live for ever
 
 #define JOHNNY_SAME_CODE(cpp, c) static_assert(static_cast<int>(Code::cpp) == c)
 JOHNNY_SAME_CODE(kOk, JOHNNY_OK);
@@ -97,13 +98,15 @@ static_assert(sizeof kMeanings / sizeof *kMeanings == kCodeCount);
 
 }  // namespace
 
-int Fail(const absl::Status& status) {
-  t_message.assign(status.message().data(), status.message().size());
-  return static_cast<int>(CodeOf(status));
-}
+int Fail(const absl::Status& status) { return Fail(CodeOf(status), status.message()); }
 
 int Fail(Code code, absl::string_view message) {
-  t_message.assign(message.data(), message.size());
+  try {
+    t_text.assign(message.data(), message.size());
+    t_message = t_text.c_str();
+  } catch (const std::bad_alloc&) {
+    t_message = "memory ran out for the words of this error";
+  }
   return static_cast<int>(code);
 }
 
@@ -115,7 +118,7 @@ const char* johnny_strerror(int code) {
   return code >= 0 && code < johnny::kCodeCount ? johnny::api::kMeanings[code] : "unknown JohnnyDB error code";
 }
 
-const char* johnny_last_error_message(void) { return johnny::api::t_message.c_str(); }
+const char* johnny_last_error_message(void) { return johnny::api::t_message; }
 
 const char* johnny_version(void) { return JOHNNY_VERSION_STRING; }
 

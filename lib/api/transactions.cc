@@ -223,8 +223,10 @@ int johnny_renew(johnny_txn* txn) {
   if (txn->txn.write() || !txn->txn.is_reset()) {
     return Fail(Code::kWrongTxn, "only a reset read transaction can be renewed");
   }
-  absl::Status status = txn->txn.Renew();
-  return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
+  return Guard([&] {
+    absl::Status status = txn->txn.Renew();
+    return status.ok() ? static_cast<int>(JOHNNY_OK) : Fail(status);
+  });
 }
 
 int johnny_txn_set_label(johnny_txn* txn, const char* label) {

@@ -218,7 +218,7 @@ absl::Status Recover(Database* db) {
     if (!synced.ok()) {
       MarkFailedSync(*db);
       db->state().writes_refused = 1;
-      return synced;
+      return MakeStatus(Code::kIoError, synced.message());
     }
   }
   db->system->YieldPoint("recover");

@@ -4,9 +4,10 @@
 // master's snapshot can see is pinned. A page born no later than the master's durable_txn was synced with everything below it
 // before. The rest must verify. Work and memory are proportional to what differs.
 #include <tuple>
+#include <unordered_set>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "env/env.h"
@@ -22,15 +23,16 @@ using format::ChildRef;
 using format::MasterPage;
 using format::TableRecord;
 
+// Not absl's sets: when memory runs out while one of these grows, not even its destructor can be called.
 using RefKey = std::pair<PageNumber, uint32_t>;
-using RefSet = absl::flat_hash_set<RefKey>;
+using RefSet = std::unordered_set<RefKey, absl::Hash<RefKey>>;
 using ExtentKey = std::tuple<PageNumber, uint64_t, TxnId, uint64_t>;
 
 // The references of one side, by level.
 struct Side {
   pager::View view;
   RefSet levels[format::kMaxLevel + 1];
-  absl::flat_hash_set<ExtentKey> extents;
+  std::unordered_set<ExtentKey, absl::Hash<ExtentKey>> extents;
   std::vector<TableRecord> tables;  // found in the catalog's leaves
   TxnId known_durable = 0;
   TxnId newest_nameable = UINT64_MAX;  // only durable snapshots get names

@@ -70,14 +70,14 @@ absl::StatusOr<std::unique_ptr<File>> PosixSystemImpl::Open(const std::string& p
 }
 
 absl::Status PosixSystemImpl::Link(const std::string& from, const std::string& to) {
-  if (::link(from.c_str(), to.c_str()) != 0) {
+  if (Retry([&] { return ::link(from.c_str(), to.c_str()); }) != 0) {
     return ErrnoStatus("create", to, errno);
   }
   return absl::OkStatus();
 }
 
 absl::Status PosixSystemImpl::Unlink(const std::string& path) {
-  if (::unlink(path.c_str()) != 0) {
+  if (Retry([&] { return ::unlink(path.c_str()); }) != 0) {
     return ErrnoStatus("remove", path, errno);
   }
   return absl::OkStatus();
@@ -85,7 +85,7 @@ absl::Status PosixSystemImpl::Unlink(const std::string& path) {
 
 absl::StatusOr<FileIdentity> PosixSystemImpl::IdentityOf(const std::string& path) {
   struct stat info;
-  if (::lstat(path.c_str(), &info) != 0) {  // a symbolic link is a file of its own: Open() refuses it, too
+  if (Retry([&] { return ::lstat(path.c_str(), &info); }) != 0) {  // a symbolic link is a file of its own: Open() refuses it, too
     return ErrnoStatus("examine", path, errno);
   }
   return os::IdentityOf(info);

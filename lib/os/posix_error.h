@@ -16,7 +16,8 @@ Code CodeOfErrno(int error);
 // "cannot WHAT PATH: the system's words".
 absl::Status ErrnoStatus(absl::string_view what, const std::string& path, int error);
 
-// Calls `call` until it is not interrupted by a signal.
+// Calls `call` until it is not interrupted by a signal. File systems that are served by a process or over a network may give
+// EINTR where local ones never do.
 template <typename Call>
 auto Retry(const Call& call) {
   auto result = call();

@@ -39,34 +39,51 @@ constexpr uint32_t kNetworkFileSystems[] = {
     0x7461636f,  // OCFS2
 };
 
+// Both kinds are made before what they hold, so that nothing is mapped when memory runs out for them.
 class PosixMapping : public Mapping {
  public:
-  PosixMapping(const Byte* data, uint64_t reserved) : data_(data), reserved_(reserved) {}
-  ~PosixMapping() override { ::munmap(const_cast<Byte*>(data_), reserved_); }
+  PosixMapping() = default;
+  ~PosixMapping() override {
+    if (data_ != nullptr) {
+      ::munmap(const_cast<Byte*>(data_), reserved_);
+    }
+  }
   PosixMapping(const PosixMapping&) = delete;
   PosixMapping& operator=(const PosixMapping&) = delete;
 
   const Byte* data() const override { return data_; }
   uint64_t reserved() const override { return reserved_; }
+  void Hold(const Byte* data, uint64_t reserved) {
+    data_ = data;
+    reserved_ = reserved;
+  }
 
  private:
-  const Byte* data_;
-  uint64_t reserved_;
+  const Byte* data_ = nullptr;
+  uint64_t reserved_ = 0;
 };
 
 class PosixSharedMapping : public SharedMapping {
  public:
-  PosixSharedMapping(Byte* data, uint64_t size) : data_(data), size_(size) {}
-  ~PosixSharedMapping() override { ::munmap(data_, size_); }
+  PosixSharedMapping() = default;
+  ~PosixSharedMapping() override {
+    if (data_ != nullptr) {
+      ::munmap(data_, size_);
+    }
+  }
   PosixSharedMapping(const PosixSharedMapping&) = delete;
   PosixSharedMapping& operator=(const PosixSharedMapping&) = delete;
 
   Byte* data() const override { return data_; }
   uint64_t size() const override { return size_; }
+  void Hold(Byte* data, uint64_t size) {
+    data_ = data;
+    size_ = size;
+  }
 
  private:
-  Byte* data_;
-  uint64_t size_;
+  Byte* data_ = nullptr;
+  uint64_t size_ = 0;
 };
 
 }  // namespace
@@ -117,7 +134,7 @@ absl::Status PosixFile::CheckNotForked(absl::string_view what) const {
 
 absl::Status PosixFile::CheckRegular() const {
   struct stat info;
-  if (::fstat(data_.get(), &info) != 0) {
+  if (Retry([&] { return ::fstat(data_.get(), &info); }) != 0) {
     return Error("examine");
   }
   if (!S_ISREG(info.st_mode)) {
@@ -202,7 +219,7 @@ absl::Status PosixFile::SyncData() {
 absl::StatusOr<uint64_t> PosixFile::Size() {
   JOHNNY_RETURN_IF_ERROR(CheckNotForked("examine"));
   struct stat info;
-  if (::fstat(data_.get(), &info) != 0) {
+  if (Retry([&] { return ::fstat(data_.get(), &info); }) != 0) {
     return Error("examine");
   }
   return static_cast<uint64_t>(info.st_size);
@@ -245,11 +262,13 @@ absl::StatusOr<std::unique_ptr<Mapping>> PosixFile::Map(uint64_t reserve) {
   JOHNNY_RETURN_IF_ERROR(CheckNotForked("map"));
   const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
   reserve = std::max(page, reserve / page * page);
+  auto mapping = std::make_unique<PosixMapping>();
   for (;;) {
     void* data = ::mmap(nullptr, reserve, PROT_READ, MAP_SHARED | MAP_NORESERVE, data_.get(), 0);
     if (data != MAP_FAILED) {
       ::madvise(data, reserve, MADV_RANDOM);  // only a hint: a lookup touches one page here, one there
-      return std::unique_ptr<Mapping>(std::make_unique<PosixMapping>(static_cast<const Byte*>(data), reserve));
+      mapping->Hold(static_cast<const Byte*>(data), reserve);
+      return std::unique_ptr<Mapping>(std::move(mapping));
     }
     if (errno != ENOMEM || reserve / 2 < kLeastReserve) {
       return Error("map");
@@ -265,17 +284,19 @@ absl::StatusOr<std::unique_ptr<SharedMapping>> PosixFile::MapShared(uint64_t siz
     return MakeStatus(Code::kIoError,
                       absl::StrCat("cannot map ", path_, ": it has ", present, " bytes where ", size, " were expected"));
   }
+  auto mapping = std::make_unique<PosixSharedMapping>();
   void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, data_.get(), 0);
   if (data == MAP_FAILED) {
     return Error("map");
   }
-  return std::unique_ptr<SharedMapping>(std::make_unique<PosixSharedMapping>(static_cast<Byte*>(data), size));
+  mapping->Hold(static_cast<Byte*>(data), size);
+  return std::unique_ptr<SharedMapping>(std::move(mapping));
 }
 
 absl::StatusOr<FileIdentity> PosixFile::Identity() {
   JOHNNY_RETURN_IF_ERROR(CheckNotForked("examine"));
   struct stat info;
-  if (::fstat(data_.get(), &info) != 0) {
+  if (Retry([&] { return ::fstat(data_.get(), &info); }) != 0) {
     return Error("examine");
   }
   return IdentityOf(info);
@@ -283,7 +304,7 @@ absl::StatusOr<FileIdentity> PosixFile::Identity() {
 
 absl::Status PosixFile::SetPermissions(uint32_t permissions) {
   JOHNNY_RETURN_IF_ERROR(CheckNotForked("set the permissions of"));
-  if (::fchmod(data_.get(), static_cast<mode_t>(permissions)) != 0) {
+  if (Retry([&] { return ::fchmod(data_.get(), static_cast<mode_t>(permissions)); }) != 0) {
     return Error("set the permissions of");
   }
   return absl::OkStatus();

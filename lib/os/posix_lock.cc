@@ -33,7 +33,8 @@ struct flock LockOf(short type, uint64_t offset, off_t length) {
 
 bool IsSameFile(const Descriptor& descriptor, const FileIdentity& identity) {
   struct stat info;
-  return descriptor.valid() && ::fstat(descriptor.get(), &info) == 0 && IdentityOf(info).SameFile(identity);
+  return descriptor.valid() && Retry([&] { return ::fstat(descriptor.get(), &info); }) == 0 &&
+         IdentityOf(info).SameFile(identity);
 }
 
 absl::Status LockError(const std::string& path, int error) {

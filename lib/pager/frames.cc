@@ -39,17 +39,17 @@ absl::StatusOr<uint32_t> FrameArena::Allocate() {
     if (used_ == capacity_) {
       return MakeStatus(Code::kNoMemory, "the write transaction holds too many changed pages in memory");
     }
+    if (stamp_.size() <= used_) {
+      stale_.resize(used_ + 1);
+      owner_.resize(used_ + 1);
+      stamp_.resize(used_ + 1);  // last: its size says what all have
+    }
     frame = static_cast<uint32_t>(used_++);
     if (kGuardPages && used_ > touched_) {
       Poison(At(frame), size_t{1} << stride_shift_);
       guard_.Grow(memory_.data(), used_ << stride_shift_);
     }
     touched_ = std::max(touched_, used_);
-    if (stamp_.size() < used_) {
-      stamp_.resize(used_);
-      stale_.resize(used_);
-      owner_.resize(used_);
-    }
   }
   if (kGuardPages) {
     Unpoison(At(frame), size_t{1} << shift_);

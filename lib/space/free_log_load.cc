@@ -1,7 +1,7 @@
 // Reading a free log back: the segments, then the records they have not seen.
 #include <algorithm>
+#include <map>
 
-#include "absl/container/btree_map.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "space/free_log.h"
@@ -59,7 +59,7 @@ class State {
     }
   }
 
-  absl::btree_map<PageNumber, PendingRun> runs_;
+  std::map<PageNumber, PendingRun> runs_;
 };
 
 // Calls apply(part) for those parts of `run` that lie in segments older than `txn`.

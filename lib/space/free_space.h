@@ -20,9 +20,9 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <map>
 #include <vector>
 
-#include "absl/container/btree_map.h"
 #include "os/os.h"
 #include "space/free_log.h"
 
@@ -184,9 +184,9 @@ class FreeSpace {
   // The state.
   RunSet data_;
   RunSet meta_;
-  RunSet meta_region_;                                        // pages whose free runs belong to meta_
-  absl::btree_map<TxnId, std::vector<PendingRun>> pending_;   // by the snapshot they wait for; 0: not looked at yet
-  absl::btree_map<PageNumber, PendingRun> pending_by_place_;  // the same runs
+  RunSet meta_region_;                                 // pages whose free runs belong to meta_
+  std::map<TxnId, std::vector<PendingRun>> pending_;   // by the snapshot they wait for; 0: not looked at yet
+  std::map<PageNumber, PendingRun> pending_by_place_;  // the same runs
   uint64_t pending_pages_ = 0;
   PageNumber page_count_ = 0;
   uint64_t file_pages_ = 0;

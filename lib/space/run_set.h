@@ -3,11 +3,11 @@
 #define JOHNNY_SPACE_RUN_SET_H_
 
 #include <iterator>
+#include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
-#include "absl/container/btree_map.h"
-#include "absl/container/btree_set.h"
 #include "format/layout.h"
 
 namespace johnny::space {
@@ -69,12 +69,13 @@ class RunSet {
   }
 
  private:
-  using ByPlace = absl::btree_map<PageNumber, uint64_t>;
+  // Not absl's B-trees, here and for what is pending: memory that runs out while one's root splits leaks the rest of it.
+  using ByPlace = std::map<PageNumber, uint64_t>;
   void Insert(Run run);
   void Erase(ByPlace::iterator at);
 
   ByPlace by_place_;
-  absl::btree_set<std::pair<uint64_t, PageNumber>> by_length_;
+  std::set<std::pair<uint64_t, PageNumber>> by_length_;
   uint64_t pages_ = 0;
 };
 

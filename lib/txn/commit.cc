@@ -191,15 +191,25 @@ absl::Status Txn::Commit(Durability durability) {
     return synced;
   }
   Committer committer(this, durability);
-  absl::Status status = committer.Run();
+  absl::Status status;
+  try {
+    status = committer.Run();
+  } catch (const std::bad_alloc&) {
+    spoilt_ = true;
+    throw;
+  }
   if (active_) {
     Abort();
   }
-  if (status.ok()) {
-    db_->ShrinkIfIdle();
+  if (!status.ok()) {
+    return status;
   }
-  if (status.ok() && IsLazy(durability)) {
-    db_->SyncInBackground(committer.bytes_written(), durability == Durability::kAsync);
+  try {
+    db_->ShrinkIfIdle();
+    if (IsLazy(durability)) {
+      db_->SyncInBackground(committer.bytes_written(), durability == Durability::kAsync);
+    }
+  } catch (const std::bad_alloc&) {  // it is committed all the same
   }
   return status;
 }

@@ -1,6 +1,7 @@
 #include "txn/database.h"
 
 #include <algorithm>
+#include <new>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -43,7 +44,12 @@ absl::StatusOr<Table*> Database::InternTable(const std::string& name, const void
       table_index.erase(at);
       return MakeStatus(Code::kTablesFull, absl::StrCat("the environment already has ", kMaxTables, " table handles"));
     }
-    tables.push_back({env, name, at->second});
+    try {
+      tables.push_back({env, name, at->second});
+    } catch (const std::bad_alloc&) {
+      table_index.erase(at);
+      throw;
+    }
   }
   return &tables[at->second - 1];
 }
@@ -147,6 +153,15 @@ absl::StatusOr<std::unique_ptr<space::FreeSpace>> Database::LoadSpaceOf(const re
     *pinned = std::move(pins);
   }
   return loaded;
+}
+
+void Database::ReleasePending() {
+  try {
+    space->ReleasePending();
+  } catch (const std::bad_alloc&) {
+    space.reset();  // half changed; it will be loaded again
+    throw;
+  }
 }
 
 void Database::NoteFreeSpace() {

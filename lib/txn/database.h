@@ -27,9 +27,9 @@
 #include <semaphore>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "base/mutex.h"
 #include "format/master_page.h"
@@ -155,7 +155,8 @@ struct Database {
 
   // ---- Table handles ----
   Mutex tables_mutex;
-  absl::flat_hash_map<std::string, uint32_t> table_index ABSL_GUARDED_BY(tables_mutex);
+  // Not absl's: when memory runs out while that one grows, it is beyond use.
+  std::unordered_map<std::string, uint32_t> table_index ABSL_GUARDED_BY(tables_mutex);
   std::deque<Table> tables ABSL_GUARDED_BY(tables_mutex);
 
   // Last, so that its thread has ended before anything that it uses goes.
@@ -213,6 +214,8 @@ struct Database {
   absl::Status CatchUp();
   // Loads the free log unless it is loaded.
   absl::Status LoadSpace();
+  // Outside of a transaction: frees in `space` what no snapshot needs any more.
+  void ReleasePending();
   // The next transaction id, raising the durable ceiling first if it is reached.
   absl::StatusOr<TxnId> NextId();
   // Makes everything durable and the newest master page the mark of a clean end.

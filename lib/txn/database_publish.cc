@@ -17,6 +17,9 @@ using readers::SharedState;
 
 constexpr int kSyncTries = 4;  // before a sync that others keep overtaking asks for the writer lock
 
+// Where writes are refused from now on. kDiskFull, among others, would promise that they go on.
+absl::Status AsIoError(const absl::Status& error) { return MakeStatus(Code::kIoError, error.message()); }
+
 }  // namespace
 
 // ---- Syncs ----
@@ -56,7 +59,7 @@ absl::Status Database::RefuseWrites(absl::Status failed_sync) {
   format::EncodeSyncMark({system->BootId(), durable, newest_is_durable ? slot : 1 - slot}, mark.data());
   Slice piece = MakeSlice(mark.data(), mark.size());
   file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)).IgnoreError();
-  return failed_sync;
+  return AsIoError(failed_sync);
 }
 
 void Database::Refuse() {
@@ -66,7 +69,7 @@ void Database::Refuse() {
 
 absl::Status Database::RefuseAfterWrite(absl::Status failed_write) {
   Refuse();
-  return failed_write;
+  return AsIoError(failed_write);
 }
 
 absl::Status Database::Sync() {

@@ -14,7 +14,7 @@ namespace johnny::txn {
 using tree::Lookup;
 
 absl::Status NamedPins::Load(const pager::View& view, const format::TableRecord& catalog, TxnId txn) {
-  absl::btree_map<TxnId, uint32_t> found;
+  std::map<TxnId, uint32_t> found;
   cursor::Cursor cursor(&view, &catalog);
   cursor.SetUpper(format::kFirstTableKey);
   Lookup result = cursor.First();

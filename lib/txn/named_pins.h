@@ -12,9 +12,9 @@
 #ifndef JOHNNY_TXN_NAMED_PINS_H_
 #define JOHNNY_TXN_NAMED_PINS_H_
 
+#include <map>
 #include <vector>
 
-#include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "pager/view.h"
 
@@ -48,7 +48,7 @@ class NamedPins {
     TxnId by;  // pinned until this is durable
   };
 
-  absl::btree_map<TxnId, uint32_t> named_;  // how many names each has
+  std::map<TxnId, uint32_t> named_;  // how many names each has
   std::vector<Deleted> deleted_;
 };
 

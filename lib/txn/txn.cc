@@ -279,6 +279,9 @@ absl::Status Txn::CreateTable(Table* table) {
 
 absl::Status Txn::ClearTable(TableState* state) {
   JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
+  if (state->record.empty()) {
+    return absl::OkStatus();  // else the commit would want pages that nothing has reserved
+  }
   JOHNNY_RETURN_IF_ERROR(DirtyRecord(*state, /*may_use_reserve=*/true));
   tree::WriteContext context = Context();
   state->changed = true;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "absl/cleanup/cleanup.h"
 #include "base/status.h"
 #include "readers/lock_file.h"
 
@@ -42,6 +43,12 @@ absl::Status WriterLock::Acquire(uint32_t timeout_ms, bool* fresh) {
     }
   }
   held_ = true;
+  absl::Cleanup pass_on = [&] {
+    if (!lock.owns_lock()) {
+      lock.lock();
+    }
+    PassOn();
+  };
   absl::Status status;
   if (file_ != nullptr) {
     if (MustYield()) {
@@ -64,10 +71,8 @@ absl::Status WriterLock::Acquire(uint32_t timeout_ms, bool* fresh) {
       status = LockFile(&lock, left, fresh);
     }
   }
-  if (!status.ok()) {
-    PassOn();
-    return status;
-  }
+  JOHNNY_RETURN_IF_ERROR(status);
+  std::move(pass_on).Cancel();
   ++turns_;
   owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
   return absl::OkStatus();
@@ -80,8 +85,8 @@ absl::Status WriterLock::LockFile(std::unique_lock<std::mutex>* lock, uint32_t t
   bool others_had_it = CodeOf(status) == Code::kBusy;
   if (others_had_it && timeout_ms != 0) {
     state_->waiting_writers.fetch_add(1, std::memory_order_relaxed);
+    absl::Cleanup no_more = [this] { state_->waiting_writers.fetch_sub(1, std::memory_order_relaxed); };
     status = file_->Lock(readers::kWriterLock, os::File::LockKind::kExclusive, timeout_ms);
-    state_->waiting_writers.fetch_sub(1, std::memory_order_relaxed);
   }
   lock->lock();
   if (status.ok()) {

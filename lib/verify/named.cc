@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <tuple>
+#include <unordered_set>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "node/leaf.h"
@@ -15,6 +16,7 @@ namespace {
 
 using format::SnapshotRecord;
 using node::Header;
+using ExtentKey = std::tuple<PageNumber, uint64_t, TxnId, uint64_t>;
 
 constexpr uint64_t kProgressEvery = 512;  // pages
 
@@ -198,8 +200,8 @@ class NamedVerifier : public Visitor {
   OwnerMap& owners_;
   std::vector<space::FreeSpace::Waiting> pending_;  // by place
   std::vector<TxnId> pinned_;
-  std::vector<TxnId> ids_;                                                           // of those checked so far
-  absl::flat_hash_set<std::tuple<PageNumber, uint64_t, TxnId, uint64_t>> verified_;  // large values
+  std::vector<TxnId> ids_;                                         // of those checked so far
+  std::unordered_set<ExtentKey, absl::Hash<ExtentKey>> verified_;  // large values
   bool damaged_ = false;
   // The one under way.
   const std::string* name_ = nullptr;

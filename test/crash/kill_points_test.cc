@@ -29,7 +29,7 @@ std::string KeyOf(uint64_t number) { return test::NumberedKey(number, 5, "key");
 
 // What it leaves is no other commit's.
 void MoveCoins(Script* script) {
-  const TableContents& ledger = script->working().tables.at(kLedger);
+  const TableContents& ledger = script->working()->tables.at(kLedger);
   uint64_t from = script->Below(kAccounts);
   while (ledger.at(KeyOf(from)) == "0") {
     from = (from + 1) % kAccounts;

@@ -1,5 +1,7 @@
 #include "support/crash_script.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -66,12 +68,44 @@ void Script::Mark(MarkKind kind, int64_t value) {
   });
 }
 
+void Script::ExpectCause(Code code, std::string words) {
+  cause_ = static_cast<int>(code);
+  cause_words_ = std::move(words);
+  cause_seen_ = false;
+}
+
+bool Script::IsCaused(int code) {
+  if (cause_ == 0) {
+    return true;
+  }
+  bool says_so = std::string_view(johnny_last_error_message()).find(cause_words_) != std::string_view::npos;
+  if ((code == cause_ || code == JOHNNY_OUTCOME_UNKNOWN || code == JOHNNY_IO_ERROR) && says_so) {
+    cause_seen_ = true;
+    refusal_told_ |= code == JOHNNY_OUTCOME_UNKNOWN || code == JOHNNY_IO_ERROR;
+    johnny_env_info info{};
+    info.struct_size = sizeof info;
+    // After any other error than these two the environment goes on.
+    return refusal_told_ || env_ == nullptr || (johnny_env_get_info(env_, &info), info.writes_refused == 0);
+  }
+  switch (code) {
+    case JOHNNY_WRITES_REFUSED:
+    case JOHNNY_TXN_FAILED:
+    case JOHNNY_NO_TABLE:      // it was not created
+    case JOHNNY_NO_SUCH_FILE:  // likewise
+      return cause_seen_;
+    case JOHNNY_IO_ERROR:  // the sync of an opening failed
+      return cause_seen_ && std::string_view(johnny_last_error_message()).find("has been restarted") != std::string_view::npos;
+    default:
+      return false;
+  }
+}
+
 bool Script::Expect(int code, std::string_view what) {
   if (code == JOHNNY_OK) {
     return true;
   }
   trouble_ = true;
-  if (!faults_expected_) {
+  if (!faults_expected_ || !IsCaused(code)) {
     problems_.push_back(absl::StrCat(absl::string_view(what.data(), what.size()), ": ", Explain(code)));
   }
   return false;
@@ -82,9 +116,6 @@ bool Script::Changed(int code, std::string_view what) {
     return true;
   }
   txn_failed_ |= code != JOHNNY_SIZE_LIMIT && code != JOHNNY_DISK_FULL;
-  if (faults_expected_ && (code == JOHNNY_SIZE_LIMIT || code == JOHNNY_DISK_FULL)) {
-    return false;
-  }
   return Expect(code, what);
 }
 
@@ -99,7 +130,9 @@ void Script::Open(uint32_t flags) {
   options_.flags = flags;
   trouble_ = false;
   writes_refused_ = false;
-  int code = api::OpenWithSystem(&system_, kPath, &options_, &env_);
+  refusal_told_ = false;
+  int code = real_path_.empty() ? api::OpenWithSystem(&system_, kPath, &options_, &env_)
+                                : johnny_open(real_path_.c_str(), &options_, &env_);
   if (!Expect(code, "johnny_open")) {
     env_ = nullptr;
     return;
@@ -120,9 +153,9 @@ int Script::FindState(const Hash128& digest, std::string* problem) {
 void Script::TakeStateOfOpened() {
   Hash128 digest;
   std::string problem;
-  if (DigestOf(env_, &digest, &problem) != JOHNNY_OK) {
+  if (int code = DigestOf(env_, &digest, &problem); code != JOHNNY_OK) {
     trouble_ = true;
-    if (!faults_expected_) {
+    if (!faults_expected_ || !IsCaused(code)) {
       problems_.push_back(absl::StrCat("after opening, ", problem));
     }
     // The state is unknown, so nothing may be built on it.
@@ -155,6 +188,14 @@ void Script::Close() {
   }
   if (Expect(code, "johnny_close")) {
     Mark(MarkKind::kSynced);
+  }
+}
+
+void Script::ChangePermissions(uint32_t permissions) {
+  if (!real_path_.empty()) {
+    ::chmod(real_path_.c_str(), permissions);
+  } else {
+    system_.ChangePermissions(kPath, permissions);
   }
 }
 
@@ -195,7 +236,7 @@ johnny_table* Script::Table(const std::string& name, uint32_t flags) {
   return table;
 }
 
-void Script::Put(const std::string& table, const std::string& key, const std::string& value) {
+void Script::Put(const std::string& table, const std::string& key, const std::string& value, uint32_t flags) {
   if (txn_ == nullptr || txn_failed_) {
     return;
   }
@@ -203,7 +244,7 @@ void Script::Put(const std::string& table, const std::string& key, const std::st
   if (handle == nullptr && !table.empty()) {
     return;
   }
-  if (Changed(johnny_put(txn_, handle, key.data(), key.size(), value.data(), value.size(), 0), "johnny_put")) {
+  if (Changed(johnny_put(txn_, handle, key.data(), key.size(), value.data(), value.size(), flags), "johnny_put")) {
     working_.tables[table][key] = value;
   }
 }
@@ -325,9 +366,13 @@ void Script::Sync() {
 }
 
 void Script::WaitDurable() {
-  if (env_ != nullptr) {
-    Synced(johnny_wait_durable(env_, NewestId()), "johnny_wait_durable");
+  uint64_t id = env_ != nullptr ? NewestId() : UINT64_MAX;
+  if (id == UINT64_MAX) {
+    return;
   }
+  int code = johnny_wait_durable(env_, id);
+  cause_seen_ |= code == JOHNNY_WRITES_REFUSED;  // the background sync has met the cause
+  Synced(code, "johnny_wait_durable");
 }
 
 void Script::Synced(int code, std::string_view what) {
@@ -355,9 +400,7 @@ void Script::EndReader() {
   readers_.erase(readers_.begin());
   Hash128 digest;
   std::string problem;
-  if (DigestOf(reader, &digest, &problem) != JOHNNY_OK) {
-    problems_.push_back(absl::StrCat("a held reader: ", problem));
-  } else if (digest != expected) {
+  if (Expect(DigestOf(reader, &digest, &problem), "reading a held snapshot") && digest != expected) {
     problems_.push_back("a held reader no longer sees what it saw when it began");
   }
   johnny_abort(reader);

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/status.h"
 #include "support/crash_disk.h"
 #include "support/crash_model.h"
 #include "support/sim_system.h"
@@ -58,11 +59,18 @@ class Script {
 
   // Errors are part of the test from now on (or no longer): they are taken as they come, and only broken promises are problems.
   void ExpectFaults(bool expected) { faults_expected_ = expected; }
+  // Of the errors that are part of the test, the first must have this code, or be an unknown outcome, and say these words. Later
+  // ones may be its consequences.
+  void ExpectCause(Code code, std::string words);
+  bool saw_cause() const { return cause_seen_; }
+  // Works on this file of the real system from now on. Kill() then closes the database, as nothing else ends a process here.
+  void UseRealFile(std::string path) { real_path_ = std::move(path); }
 
   // Each does nothing when the one before it left nothing to work on.
   void Open(uint32_t flags = 0);
   void Close();
-  void Kill();  // ends the process; Open() starts the next one
+  void Kill();                                   // ends the process; Open() starts the next one
+  void ChangePermissions(uint32_t permissions);  // of the database, from outside
   // ---- Several processes; instead of Open() and Kill() ----
   // The first call opens the database in the process that works from now on; later ones in one that waits to take over.
   void StartProcess(uint32_t flags = 0);
@@ -82,7 +90,7 @@ class Script {
   void InOtherProcess(const std::function<void()>& work);
 
   void Begin(uint32_t flags = JOHNNY_NO_WAIT);
-  void Put(const std::string& table, const std::string& key, const std::string& value);
+  void Put(const std::string& table, const std::string& key, const std::string& value, uint32_t flags = 0);
   void Delete(const std::string& table, const std::string& key);
   void CreateTable(const std::string& table);
   void ClearTable(const std::string& table);
@@ -108,11 +116,20 @@ class Script {
   // Compares the newest snapshot with the model, and verifies.
   void CheckNow();
 
+  // ---- For further steps ----
+  // Adds a problem when `code` is not OK and no fault was to be expected, or not this one. True for OK.
+  bool Expect(int code, std::string_view what);
+  // What a change returned: the transaction may be beyond use.
+  bool Changed(int code, std::string_view what);
+  // A write transaction is running and can go on.
+  bool can_change() const { return txn_ != nullptr && !txn_failed_; }
+  // What the running transaction should see.
+  DatabaseContents* working() { return &working_; }
+
   int last_commit_code() const { return last_commit_code_; }
   bool writes_refused() const { return writes_refused_; }
   std::string RandomBytes(size_t size);
   const DatabaseContents& contents() const { return contents_; }
-  const DatabaseContents& working() const { return working_; }  // the running transaction's
 
   const std::vector<std::string>& problems() const { return problems_; }
   void AddProblem(std::string problem) { problems_.push_back(std::move(problem)); }
@@ -125,11 +142,9 @@ class Script {
 
  private:
   void Mark(MarkKind kind, int64_t value = 0);
-  // Adds a problem when `code` is not OK and no fault was to be expected. True for OK.
-  bool Expect(int code, std::string_view what);
-  // What a change returned: the transaction may be beyond use.
-  bool Changed(int code, std::string_view what);
   void Synced(int code, std::string_view what);
+  // Whether the error is what ExpectCause() says, or can follow from it.
+  bool IsCaused(int code);
   johnny_table* Table(const std::string& name, uint32_t flags);
   void TakeStateOfOpened();
   // The part of a commit before the call: returns its index, and takes the transaction.
@@ -149,7 +164,12 @@ class Script {
   johnny_options options_;
   SimSystem system_;
   Random random_;
+  std::string real_path_;  // "": the simulated system's
   bool faults_expected_ = false;
+  int cause_ = 0;  // 0: any
+  std::string cause_words_;
+  bool cause_seen_ = false;
+  bool refusal_told_ = false;  // an error that may make the environment refuse writes, since the last Open
 
   johnny_env* env_ = nullptr;
   johnny_txn* txn_ = nullptr;                                    // the innermost

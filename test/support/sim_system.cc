@@ -80,16 +80,19 @@ absl::Status SimSystem::Enter(SimProcess* process, const SimLife& life, Call cal
     return absl::OkStatus();
   }
   uint64_t index = fault_seen_++;
-  if (index < fault_->skip || (index > fault_->skip && !fault_->for_ever)) {
+  if (index < fault_->skip || (index - fault_->skip >= fault_->times && !fault_->for_ever)) {
     return absl::OkStatus();
   }
-  ++faults_fired_;
+  if (faults_fired_++ == 0) {
+    first_fired_ = call;
+  }
+  ++fired_by_kind_[static_cast<int>(call)];
   if (fault_->kills) {
     Kill(process);
     RunDeathHook(life);
     return MakeStatus(Code::kIoError, absl::StrCat(path, ": the process dies"));
   }
-  return MakeStatus(fault_->code, absl::StrCat(path, ": injected failure of ", NameOf(call), " number ", index));
+  return MakeStatus(fault_->code, absl::StrCat(path, ": ", fault_->words, " (", NameOf(call), ", number ", index, ")"));
 }
 
 void SimSystem::Kill(SimProcess* process) {
@@ -194,6 +197,13 @@ absl::Status SimSystem::Replace(const std::string& from, const std::string& to) 
   return Unbind(from);
 }
 
+void SimSystem::ChangePermissions(const std::string& path, uint32_t permissions) {
+  Guard guard(mutex_);
+  if (auto at = names_.find(path); at != names_.end()) {
+    at->second->permissions = permissions;
+  }
+}
+
 bool SimSystem::Exists(const std::string& path) const {
   Guard guard(mutex_);
   return names_.contains(path);
@@ -214,6 +224,8 @@ void SimSystem::SetFault(const Fault& fault) {
   fault_ = fault;
   fault_seen_ = 0;
   faults_fired_ = 0;
+  first_fired_.reset();
+  std::fill(std::begin(fired_by_kind_), std::end(fired_by_kind_), 0);
 }
 
 void SimSystem::ClearFault() {
@@ -224,6 +236,16 @@ void SimSystem::ClearFault() {
 uint64_t SimSystem::faults_fired() const {
   Guard guard(mutex_);
   return faults_fired_;
+}
+
+std::optional<Call> SimSystem::first_fired() const {
+  Guard guard(mutex_);
+  return first_fired_;
+}
+
+bool SimSystem::failed(Call call) const {
+  Guard guard(mutex_);
+  return fired_by_kind_[static_cast<int>(call)] != 0;
 }
 
 uint64_t SimSystem::calls() const {

@@ -101,10 +101,12 @@ inline constexpr int kCallKinds = static_cast<int>(Call::kQueryLock) + 1;
 struct Fault {
   std::optional<Call> call;  // only calls of this kind count and fail; nothing: all do
   uint64_t skip = 0;         // so many succeed first
+  uint64_t times = 1;        // so many fail
   bool for_ever = false;     // all later ones fail too
   Code code = Code::kIoError;
+  std::string words = "injected failure";
   bool drops = true;     // a failing sync drops what it should have made durable, and later syncs believe it durable
-  bool partial = false;  // a failing write has written its first half
+  bool partial = false;  // a failing read or write has transferred its first half
   bool kills = false;    // not an error: the process dies there (see Kill)
   const os::System* process = nullptr;  // only calls of this SimProcess (or SimSystem) count and fail; nullptr: all do
 };
@@ -214,7 +216,9 @@ class SimSystem : public os::System {
   void SetFault(const Fault& fault);
   void ClearFault();
   uint64_t faults_fired() const;
-  uint64_t calls() const;  // so far, of all kinds and processes
+  std::optional<Call> first_fired() const;  // what failed first
+  bool failed(Call call) const;             // since SetFault()
+  uint64_t calls() const;                   // so far, of all kinds and processes
   uint64_t calls(Call call) const;
   // Blocks of all files together may not take more than so many bytes; 0: no limit.
   void set_capacity(uint64_t bytes);
@@ -229,6 +233,7 @@ class SimSystem : public os::System {
   // Moves the file to another name. Rename() is kExists when that is taken, Replace() puts the file in the other's place.
   absl::Status Rename(const std::string& from, const std::string& to);
   absl::Status Replace(const std::string& from, const std::string& to);
+  void ChangePermissions(const std::string& path, uint32_t permissions);
   void set_on_network(bool on_network) { on_network_ = on_network; }
   // Who sleeps need not let other threads go on: there are none.
   void set_single_threaded() { single_threaded_ = true; }
@@ -264,6 +269,8 @@ class SimSystem : public os::System {
   std::optional<Fault> fault_;
   uint64_t fault_seen_ = 0;
   uint64_t faults_fired_ = 0;
+  std::optional<Call> first_fired_;
+  uint64_t fired_by_kind_[kCallKinds] = {};
   uint64_t calls_ = 0;
   uint64_t calls_by_kind_[kCallKinds] = {};
   std::atomic<uint64_t> next_process_id_{101};

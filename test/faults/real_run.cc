@@ -1,0 +1,99 @@
+#include "faults/real_run.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "support/fault_script.h"
+
+namespace johnny::faults {
+namespace {
+
+namespace fs = std::filesystem;
+
+size_t CountDescriptors() {
+  return static_cast<size_t>(std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()));
+}
+
+size_t CountMappings(const std::string& directory) {
+  std::ifstream maps("/proc/self/maps");
+  size_t count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    count += line.find(directory) != std::string::npos ? 1 : 0;
+  }
+  return count;
+}
+
+// To a new file. That a named snapshot is not carried over is no loss here.
+void Salvage(sim::Script* script, const std::string& directory) {
+  auto count = [](void* context, const johnny_loss* loss) {
+    *static_cast<int*>(context) += std::string_view(loss->message).find("not carried over") == std::string_view::npos ? 1 : 0;
+    return 0;
+  };
+  int losses = 0;
+  johnny_options options = sim::FaultOptions();
+  int code = johnny_salvage(absl::StrCat(directory, "/faults.jdb").c_str(), absl::StrCat(directory, "/salvaged.jdb").c_str(),
+                            &options, count, &losses, nullptr);
+  if (code != JOHNNY_CORRUPT || losses != 0) {
+    script->Expect(code, "johnny_salvage");
+  }
+}
+
+}  // namespace
+
+RealRun::RealRun() {
+  std::string pattern = (fs::exists("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path()) / "johnny-faults-XXXXXX";
+  if (::mkdtemp(pattern.data()) == nullptr) {
+    std::abort();
+  }
+  directory_ = pattern;
+}
+
+RealRun::~RealRun() { fs::remove_all(directory_); }
+
+void RealRun::RemoveFiles() const {
+  for (const auto& entry : fs::directory_iterator(directory_)) {
+    fs::remove(entry.path());
+  }
+}
+
+std::vector<std::string> RealRun::Run(uint64_t seed, const Cause& cause, const std::function<void()>& start,
+                                      const std::function<void()>& stop) {
+  RemoveFiles();
+  size_t descriptors = CountDescriptors();
+  sim::Script script("real files", seed, sim::FaultOptions());
+  script.UseRealFile(absl::StrCat(directory_, "/faults.jdb"));
+  script.ExpectFaults(cause.code != Code::kOk);
+  script.ExpectCause(cause.code, cause.words);
+  start();
+  sim::TouchEverything(&script);
+  script.Close();
+  Salvage(&script, directory_);
+  stop();
+  script.Kill();
+  script.Open(JOHNNY_CREATE);  // refused until a restart if the sync of an opening failed
+  script.ExpectFaults(false);
+  script.CheckNow();
+  sim::CommitSome(&script);
+  script.CheckNow();
+  script.Close();
+  std::vector<std::string> problems = script.Finish().problems;
+  if (size_t left = CountDescriptors(); left != descriptors) {
+    problems.push_back(absl::StrCat(descriptors, " descriptors before, ", left, " after"));
+  }
+  if (size_t left = CountMappings(directory_); left != 0) {
+    problems.push_back(absl::StrCat(left, " mappings were left behind"));
+  }
+  return problems;
+}
+
+uint64_t FaultStride() {
+  const char* given = std::getenv("JOHNNY_FAULT_STRIDE");
+  return given != nullptr ? static_cast<uint64_t>(std::max(1, std::atoi(given))) : 1;
+}
+
+}  // namespace johnny::faults

@@ -1,0 +1,97 @@
+// Every system call of the library fails, once or for ever, with each error, is interrupted, or does only half of its work, in a
+// run that touches every operation on a real file system.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <csignal>
+#include <iostream>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "faults/real_run.h"
+#include "faults/syscalls.h"
+#include "os/posix_error.h"
+
+namespace johnny::faults {
+namespace {
+
+using Kind = SyscallFault::Kind;
+
+// What the library makes of it: nothing, where it must go on as if nothing had happened.
+Cause CauseOf(const SyscallFault& fault) {
+  if (fault.kind != Kind::kError) {
+    return {};
+  }
+  return {os::CodeOfErrno(fault.error), std::generic_category().message(fault.error)};
+}
+
+struct Case {
+  const char* name;
+  Kind kind;
+  int error;
+  bool for_ever;
+};
+class SyscallTest : public testing::TestWithParam<Case> {};
+
+TEST(SyscallTest, RunsWithoutFaults) {
+  RealRun run;
+  for (const std::string& problem : run.Run(
+           1, {}, [] {}, [] {})) {
+    ADD_FAILURE() << problem;
+  }
+}
+
+TEST_P(SyscallTest, LosesNothingAcknowledged) {
+  const Case& given = GetParam();
+  RealRun run;
+  uint64_t points = 0;
+  int failed = 0;
+  uint64_t fired = 1;
+  for (uint64_t index = 0; fired > 0 && failed < 10; index += FaultStride()) {
+    SyscallFault fault{.kind = given.kind, .error = given.error, .skip = index, .for_ever = given.for_ever};
+    auto start = [&] { StartSyscallFault(fault); };
+    auto stop = [&] { fired = StopSyscallFault(); };
+    for (const std::string& problem : run.Run(1 + index % 3, CauseOf(fault), start, stop)) {
+      ADD_FAILURE() << given.name << " from call " << index << " on (" << FirstFailedSyscall() << "), seed " << 1 + index % 3
+                    << ": " << problem;
+      ++failed;
+    }
+    points += fired > 0 ? 1 : 0;
+  }
+  RecordProperty("points", static_cast<int>(points));
+  std::cout << points << " points\n";
+  EXPECT_GT(points * FaultStride(), 100u);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Faults, SyscallTest,
+    testing::Values(Case{"EioOnce", Kind::kError, EIO, false}, Case{"EioForEver", Kind::kError, EIO, true},
+                    Case{"EnospcOnce", Kind::kError, ENOSPC, false}, Case{"EnospcForEver", Kind::kError, ENOSPC, true},
+                    Case{"EdquotOnce", Kind::kError, EDQUOT, false}, Case{"EdquotForEver", Kind::kError, EDQUOT, true},
+                    Case{"EnomemOnce", Kind::kError, ENOMEM, false}, Case{"EnomemForEver", Kind::kError, ENOMEM, true},
+                    Case{"InterruptedOnce", Kind::kInterrupted, EINTR, false},
+                    Case{"InterruptedForEver", Kind::kInterrupted, EINTR, true}, Case{"ShortOnce", Kind::kShort, 0, false},
+                    Case{"ShortForEver", Kind::kShort, 0, true}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+// The kernel's own limit on the size of a file, which a test may set without a disk to fill: the process meets it anywhere.
+TEST(SyscallTest, ALimitOnTheFilesSizeIsAFullDisk) {
+  RealRun run;
+  ASSERT_NE(std::signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  for (uint64_t kib = 4; kib < 900; kib += 12) {
+    auto set = [&](rlim_t bytes) {
+      rlimit limit{bytes, before.rlim_max};
+      ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    };
+    for (const std::string& problem : run.Run(
+             kib, {Code::kDiskFull, "File too large"}, [&] { set(kib << 10); }, [&] { set(before.rlim_cur); })) {
+      ADD_FAILURE() << "limit of " << kib << " KiB: " << problem;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace johnny::faults
