@@ -81,11 +81,21 @@ Registry* TheRegistry() {
 }
 
 void GiveToEnv(johnny_txn* txn) {
-  MutexLock lock(&txn->env->mutex);
-  try {
-    txn->env->idle.push_back(txn);
-  } catch (const std::bad_alloc&) {  // then this one is not used again
+  johnny_env* env = txn->env;
+  MutexLock lock(&env->mutex);
+  txn->next_idle = nullptr;
+  (env->newest_idle != nullptr ? env->newest_idle->next_idle : env->oldest_idle) = txn;
+  env->newest_idle = txn;
+  ++env->idle_count;
+}
+
+// The one that ended longest ago, if enough others have since; else nullptr.
+johnny_txn* TakeIdle(johnny_env* env) ABSL_EXCLUSIVE_LOCKS_REQUIRED(env->mutex) {
+  if (env->idle_count <= kQuarantine) {
+    return nullptr;
   }
+  --env->idle_count;
+  return std::exchange(env->oldest_idle, env->oldest_idle->next_idle);
 }
 
 // Ended read handles of one thread, oldest first.
@@ -166,10 +176,8 @@ johnny_txn* TakeHandle(johnny_env* env, bool read, bool* own) {
   *own = txn != nullptr;
   if (txn == nullptr) {
     MutexLock lock(&env->mutex);
-    if (env->idle.size() > kQuarantine) {
-      txn = env->idle.front();
-      env->idle.pop_front();
-    } else {
+    txn = TakeIdle(env);
+    if (txn == nullptr) {
       env->txns.push_back(std::make_unique<johnny_txn>(env, env->db.get()));
       txn = env->txns.back().get();
     }

@@ -5,7 +5,6 @@
 #include <johnny/johnny.h>
 
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <new>
@@ -28,6 +27,7 @@ struct johnny_txn {
   std::vector<johnny_cursor*> cursors;
   johnny_txn* parent = nullptr;  // that it is nested in
   johnny_txn* child = nullptr;   // the open one nested in it
+  johnny_txn* next_idle = nullptr;
 };
 
 struct johnny_cursor {
@@ -46,7 +46,10 @@ struct johnny_env {
   uint64_t uses = 1;                                             // guarded by the registry of environments
   johnny::Mutex mutex;
   std::vector<std::unique_ptr<johnny_txn>> txns ABSL_GUARDED_BY(mutex);
-  std::deque<johnny_txn*> idle ABSL_GUARDED_BY(mutex);  // ended ones, oldest first
+  // Ended ones, oldest first, linked by next_idle: giving a handle back must not need memory.
+  johnny_txn* oldest_idle ABSL_GUARDED_BY(mutex) = nullptr;
+  johnny_txn* newest_idle ABSL_GUARDED_BY(mutex) = nullptr;
+  size_t idle_count ABSL_GUARDED_BY(mutex) = 0;
   johnny::Mutex scrub_mutex;
   std::unique_ptr<johnny::verify::Scrubber> scrubber ABSL_GUARDED_BY(scrub_mutex);  // null: never started
 };
