@@ -122,6 +122,7 @@ bool FreeSpace::IsFreeOrPending(Run run) const {
 }
 
 void FreeSpace::AddPending(const PendingRun& run) {
+  ReserveNodes();
   pending_[0].push_back(run);
   bool added = pending_by_place_.emplace(run.run.first, run).second;
   JOHNNY_CHECK(added);
@@ -161,6 +162,7 @@ void FreeSpace::ReleasePending() {
     at = pending_.erase(at);
   }
   for (const auto& [snapshot, run] : waiting) {
+    ReserveNodes();
     pending_[snapshot].push_back(run);
   }
 }

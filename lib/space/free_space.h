@@ -20,9 +20,10 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
-#include <map>
 #include <vector>
 
+#include "absl/container/btree_map.h"
+#include "base/node_reserve.h"
 #include "os/os.h"
 #include "space/free_log.h"
 
@@ -181,12 +182,15 @@ class FreeSpace {
   PinnedSource pinned_;
   uint32_t page_size_;
 
+  template <typename Key, typename Value>
+  using Tree = absl::btree_map<Key, Value, std::less<Key>, NodeAllocator<std::pair<const Key, Value>>>;
+
   // The state.
   RunSet data_;
   RunSet meta_;
-  RunSet meta_region_;                                 // pages whose free runs belong to meta_
-  std::map<TxnId, std::vector<PendingRun>> pending_;   // by the snapshot they wait for; 0: not looked at yet
-  std::map<PageNumber, PendingRun> pending_by_place_;  // the same runs
+  RunSet meta_region_;                             // pages whose free runs belong to meta_
+  Tree<TxnId, std::vector<PendingRun>> pending_;   // by the snapshot they wait for; 0: not looked at yet
+  Tree<PageNumber, PendingRun> pending_by_place_;  // the same runs
   uint64_t pending_pages_ = 0;
   PageNumber page_count_ = 0;
   uint64_t file_pages_ = 0;

@@ -5,6 +5,7 @@
 namespace johnny::space {
 
 void RunSet::Insert(Run run) {
+  ReserveNodes();
   by_place_.emplace(run.first, run.pages);
   by_length_.emplace(run.pages, run.first);
   pages_ += run.pages;

@@ -2,12 +2,14 @@
 #ifndef JOHNNY_SPACE_RUN_SET_H_
 #define JOHNNY_SPACE_RUN_SET_H_
 
+#include <functional>
 #include <iterator>
-#include <map>
 #include <optional>
-#include <set>
 #include <utility>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "base/node_reserve.h"
 #include "format/layout.h"
 
 namespace johnny::space {
@@ -69,13 +71,14 @@ class RunSet {
   }
 
  private:
-  // Not absl's B-trees, here and for what is pending: memory that runs out while one's root splits leaks the rest of it.
-  using ByPlace = std::map<PageNumber, uint64_t>;
+  using ByPlace =
+      absl::btree_map<PageNumber, uint64_t, std::less<PageNumber>, NodeAllocator<std::pair<const PageNumber, uint64_t>>>;
+  using Length = std::pair<uint64_t, PageNumber>;
   void Insert(Run run);
   void Erase(ByPlace::iterator at);
 
   ByPlace by_place_;
-  std::set<std::pair<uint64_t, PageNumber>> by_length_;
+  absl::btree_set<Length, std::less<Length>, NodeAllocator<Length>> by_length_;
   uint64_t pages_ = 0;
 };
 
