@@ -60,8 +60,10 @@ namespace johnny::api {
 inline txn::Table* AsTable(johnny_table* table) { return reinterpret_cast<txn::Table*>(table); }
 inline const txn::Table* AsTable(const johnny_table* table) { return reinterpret_cast<const txn::Table*>(table); }
 
-// johnny_open() on another system than POSIX.
+// johnny_open() and johnny_salvage() on another system than POSIX.
 int OpenWithSystem(os::System* system, const char* path, const johnny_options* options, johnny_env** env);
+int SalvageWithSystem(os::System* system, const char* path, const char* out, const johnny_options* options,
+                      johnny_loss_callback on_loss, void* context, johnny_salvage_result* result);
 
 // Remembers the failure for johnny_last_error_message() and returns its code. They do not throw.
 int Fail(const absl::Status& status);

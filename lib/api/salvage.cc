@@ -91,8 +91,8 @@ class Writer : public verify::Rescuer {
   uint64_t written_ = 0;
 };
 
-absl::Status OpenAlone(const char* path, txn::Database* damaged) {
-  damaged->system = os::PosixSystem();
+absl::Status OpenAlone(os::System* system, const char* path, txn::Database* damaged) {
+  damaged->system = system;
   damaged->path = path;
   damaged->options.read_only = true;
   JOHNNY_ASSIGN_OR_RETURN(damaged->file, damaged->system->Open(path, os::OpenMode::kReadOnly, 0));
@@ -119,10 +119,10 @@ int WriteAll(txn::Database* damaged, const format::MasterPage& master, johnny_en
                              : Fail(Code::kCorrupt, "some of the database could not be read; the rest has been written");
 }
 
-int Salvage(const char* path, const char* out, const johnny_options* given, johnny_loss_callback on_loss, void* context,
-            johnny_salvage_result* result) {
+int Salvage(os::System* system, const char* path, const char* out, const johnny_options* given, johnny_loss_callback on_loss,
+            void* context, johnny_salvage_result* result) {
   txn::Database damaged;
-  if (absl::Status status = OpenAlone(path, &damaged); !status.ok()) {
+  if (absl::Status status = OpenAlone(system, path, &damaged); !status.ok()) {
     return Fail(status);
   }
   absl::StatusOr<format::MasterPage> master = verify::OpenDamaged(&damaged);
@@ -141,7 +141,7 @@ int Salvage(const char* path, const char* out, const johnny_options* given, john
   options.flags |= JOHNNY_CREATE | JOHNNY_EXCLUSIVE;
   options.page_size = master->page_size;
   johnny_env* env = nullptr;
-  if (int code = johnny_open(out, &options, &env); code != JOHNNY_OK) {
+  if (int code = OpenWithSystem(system, out, &options, &env); code != JOHNNY_OK) {
     return code;
   }
   result->txn_id = master->txn;
@@ -154,20 +154,25 @@ int Salvage(const char* path, const char* out, const johnny_options* given, john
 }
 
 }  // namespace
-}  // namespace johnny::api
 
-int johnny_salvage(const char* path, const char* out, const johnny_options* options, johnny_loss_callback on_loss, void* context,
-                   johnny_salvage_result* result) {
-  using namespace johnny::api;
+int SalvageWithSystem(os::System* system, const char* path, const char* out, const johnny_options* options,
+                      johnny_loss_callback on_loss, void* context, johnny_salvage_result* result) {
   return Guard([&] {
     if (path == nullptr || out == nullptr) {
       return NullPointer();
     }
     johnny_salvage_result figures = {};
     figures.struct_size = sizeof figures;
-    int code = Salvage(path, out, options, on_loss, context, &figures);
+    int code = Salvage(system, path, out, options, on_loss, context, &figures);
     // Filled whatever was lost, unlike other functions' results.
     int filled = result == nullptr ? static_cast<int>(JOHNNY_OK) : FillStruct(figures, result);
     return code == JOHNNY_OK ? filled : code;
   });
+}
+
+}  // namespace johnny::api
+
+int johnny_salvage(const char* path, const char* out, const johnny_options* options, johnny_loss_callback on_loss, void* context,
+                   johnny_salvage_result* result) {
+  return johnny::api::SalvageWithSystem(johnny::os::PosixSystem(), path, out, options, on_loss, context, result);
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "support/crash_checker.h"
@@ -57,6 +58,17 @@ struct Case {
   bool for_ever;
   uint32_t durability;  // the environment's
   size_t cuts;          // of the power: everything unsynced kept, none of it, and some of it
+};
+
+constexpr Case kCases[] = {
+    {"Once", TouchEverything, false, JOHNNY_TWO_PHASE, 3},
+    {"ForEver", TouchEverything, true, JOHNNY_TWO_PHASE, 3},
+    {"SingleSyncOnce", TouchEverything, false, JOHNNY_SINGLE_SYNC, 3},
+    {"SingleSyncForEver", TouchEverything, true, JOHNNY_SINGLE_SYNC, 3},
+    {"LazyOnce", TouchEverything, false, JOHNNY_LAZY, 3},
+    {"LazyForEver", TouchEverything, true, JOHNNY_LAZY, 3},
+    {"GrowthOnce", GrowMuch, false, JOHNNY_TWO_PHASE, 1},
+    {"GrowthForEver", GrowMuch, true, JOHNNY_TWO_PHASE, 1},
 };
 
 struct Point {
@@ -120,7 +132,18 @@ uint64_t Stride() {
   return given != nullptr ? std::max(1, ::atoi(given)) : 1;
 }
 
-class FaultTest : public testing::TestWithParam<Case> {};
+uint64_t g_points = 0;  // of all cases
+size_t g_cases = 0;
+
+class FaultTest : public testing::TestWithParam<Case> {
+ public:
+  static void TearDownTestSuite() {
+    std::cout << g_points << " points of " << g_cases << " cases\n";
+    if (Stride() == 1 && g_cases == std::size(kCases)) {
+      EXPECT_GE(g_points, 10000u);
+    }
+  }
+};
 
 TEST_P(FaultTest, LosesNothingAcknowledged) {
   bool for_ever = GetParam().for_ever;
@@ -148,18 +171,12 @@ TEST_P(FaultTest, LosesNothingAcknowledged) {
   }
   RecordProperty("points", static_cast<int>(points));
   std::cout << points << " points\n";
+  g_points += points;
+  ++g_cases;
   EXPECT_GT(points * Stride(), 100u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Faults, FaultTest,
-                         testing::Values(Case{"Once", TouchEverything, false, JOHNNY_TWO_PHASE, 3},
-                                         Case{"ForEver", TouchEverything, true, JOHNNY_TWO_PHASE, 3},
-                                         Case{"SingleSyncOnce", TouchEverything, false, JOHNNY_SINGLE_SYNC, 3},
-                                         Case{"SingleSyncForEver", TouchEverything, true, JOHNNY_SINGLE_SYNC, 3},
-                                         Case{"LazyOnce", TouchEverything, false, JOHNNY_LAZY, 3},
-                                         Case{"LazyForEver", TouchEverything, true, JOHNNY_LAZY, 3},
-                                         Case{"GrowthOnce", GrowMuch, false, JOHNNY_TWO_PHASE, 1},
-                                         Case{"GrowthForEver", GrowMuch, true, JOHNNY_TWO_PHASE, 1}),
+INSTANTIATE_TEST_SUITE_P(Faults, FaultTest, testing::ValuesIn(kCases),
                          [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

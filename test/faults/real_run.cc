@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "support/fault_script.h"
@@ -26,21 +25,6 @@ size_t CountMappings(const std::string& directory) {
     count += line.find(directory) != std::string::npos ? 1 : 0;
   }
   return count;
-}
-
-// To a new file. That a named snapshot is not carried over is no loss here.
-void Salvage(sim::Script* script, const std::string& directory) {
-  auto count = [](void* context, const johnny_loss* loss) {
-    *static_cast<int*>(context) += std::string_view(loss->message).find("not carried over") == std::string_view::npos ? 1 : 0;
-    return 0;
-  };
-  int losses = 0;
-  johnny_options options = sim::FaultOptions();
-  int code = johnny_salvage(absl::StrCat(directory, "/faults.jdb").c_str(), absl::StrCat(directory, "/salvaged.jdb").c_str(),
-                            &options, count, &losses, nullptr);
-  if (code != JOHNNY_CORRUPT || losses != 0) {
-    script->Expect(code, "johnny_salvage");
-  }
 }
 
 }  // namespace
@@ -71,8 +55,6 @@ std::vector<std::string> RealRun::Run(uint64_t seed, const Cause& cause, const s
   script.ExpectCause(cause.code, cause.words);
   start();
   sim::TouchEverything(&script);
-  script.Close();
-  Salvage(&script, directory_);
   stop();
   script.Kill();
   script.Open(JOHNNY_CREATE);  // refused until a restart if the sync of an opening failed

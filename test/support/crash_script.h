@@ -65,6 +65,8 @@ class Script {
   bool saw_cause() const { return cause_seen_; }
   // Works on this file of the real system from now on. Kill() then closes the database, as nothing else ends a process here.
   void UseRealFile(std::string path) { real_path_ = std::move(path); }
+  bool is_real() const { return !real_path_.empty(); }
+  std::string path() const { return is_real() ? real_path_ : kPath; }
 
   // Each does nothing when the one before it left nothing to work on.
   void Open(uint32_t flags = 0);
@@ -123,7 +125,7 @@ class Script {
   bool Changed(int code, std::string_view what);
   // A write transaction is running and can go on.
   bool can_change() const { return txn_ != nullptr && !txn_failed_; }
-  // What the running transaction should see.
+  // What the running transaction sees, if it is right.
   DatabaseContents* working() { return &working_; }
 
   int last_commit_code() const { return last_commit_code_; }
