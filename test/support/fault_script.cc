@@ -107,14 +107,20 @@ void ReadTables(Script* script, johnny_txn* txn) {
 
 void Inspect(Script* script) {
   johnny_env* env = script->env();
-  bool worded = johnny_version()[0] != 0 && johnny_strerror(JOHNNY_BUSY)[0] != 0 && johnny_last_error_message() != nullptr;
+  bool worded = johnny_version()[0] != 0 && johnny_strerror(JOHNNY_BUSY)[0] != 0 && johnny_last_error_message() != nullptr &&
+                johnny_finding_name(JOHNNY_FINDING_PAGE)[0] != 0;
   script->Expect(worded ? JOHNNY_OK : JOHNNY_INTERNAL, "constants");
   auto info = Empty<johnny_env_info>();
   script->Expect(johnny_env_get_info(env, &info), "johnny_env_get_info");
   script->Expect(johnny_reader_check(env, nullptr), "johnny_reader_check");
   script->Expect(johnny_reader_list(env, Ignore<johnny_reader_info>, nullptr), "johnny_reader_list");
   script->Expect(johnny_free_run_list(env, Ignore<johnny_free_run>, nullptr), "johnny_free_run_list");
-  script->Expect(johnny_verify(env, nullptr, nullptr, nullptr, nullptr), "johnny_verify");
+  johnny_verify_options options = {.struct_size = sizeof options, .threads = 1};  // calls of others would have no fixed order
+  script->Expect(johnny_verify(env, &options, nullptr), "johnny_verify");
+  johnny_scrub_info scrub{};
+  scrub.struct_size = sizeof scrub;
+  script->Expect(johnny_scrub_get_info(env, &scrub), "johnny_scrub_get_info");
+  script->Expect(johnny_scrub_stop(env), "johnny_scrub_stop");
 }
 
 // Also resets and renews the transaction; and reads a named snapshot.
