@@ -4,7 +4,7 @@
 #
 # usage: test/crash_campaign.sh [-o DIRECTORY] [STATES [SEED]]    default: 20000000 states, seed 1, build/crash_campaign
 # Each scenario's output is kept in DIRECTORY; the last lines tell how many states there were in all, and which scenarios failed.
-# Interrupted, it goes on where it was when it is called again with the same arguments.
+# Interrupted, it goes on where it was when it is called again with the same arguments. JOHNNY_BUILD: where to build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,7 +15,7 @@ if [ "${1:-}" = -o ]; then
 fi
 states=${1:-20000000}
 seed=${2:-1}
-build=build/campaign
+build=${JOHNNY_BUILD:-build/campaign}
 
 [ -f "$build/build.ninja" ] || meson setup "$build" --buildtype=release -Dtests=true >/dev/null
 ninja -C "$build" test/test_crash >/dev/null

@@ -648,12 +648,16 @@ typedef struct johnny_scrub_info {
 
 /* Begins to read all that the database holds in the background, so that damage is noticed while a backup still has what is
  * damaged: tables, large values, free log, master pages, named snapshots, with their checksums and the order of their keys.
- * Nobody is held up, and no snapshot is kept for longer than a slice of a tenth of a second or one large value takes, so what the
- * pass has left behind is read when the next one comes. Takes a reader slot now and then, and waits if none is free. A finding is
- * reported once a pass. Ends with the last pass, on_finding, johnny_scrub_stop() or johnny_close().
- * Errors: IN_USE (it runs already), NO_MEMORY (also: no thread), INVALID_ARGUMENT. */
+ * Nobody is held up, and no snapshot is kept for longer than a slice of a tenth of a second, or a leaf with its large values,
+ * takes; so what the pass has left behind is read when the next one comes. What is in the system's page cache is checked there,
+ * and not read from the disk again. Takes a reader slot now and then, and waits if none is free. A finding is reported once a
+ * pass (of the first 4,096 that is certain). Ends with the last pass, on_finding, johnny_scrub_stop() or the last johnny_close()
+ * of this process: whoever closes before others do, stops it first if `context` is to go. on_finding may use the environment, but
+ * not close it, nor stop or start a scrub (BUSY). Errors: IN_USE (it runs already), NO_MEMORY (also: no thread),
+ * INVALID_ARGUMENT. */
 JOHNNY_API int johnny_scrub_start(johnny_env* env, const johnny_scrub_options* options);
-/* Returns when the thread has ended, which takes as long as a slice and on_finding; at once if there is none. */
+/* Returns when the thread has ended, which takes as long as a page, or 1 MiB of a large value, and on_finding; at once if there
+ * is none. BUSY: called by on_finding. */
 JOHNNY_API int johnny_scrub_stop(johnny_env* env);
 JOHNNY_API int johnny_scrub_get_info(johnny_env* env, johnny_scrub_info* info);
 

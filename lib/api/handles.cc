@@ -258,22 +258,30 @@ absl::Status Release(johnny_env* env) {
   if (env->fork_generation != os::ForkGeneration()) {
     return absl::OkStatus();  // the parent's; its threads and locks do not exist here, so its memory is left as it is
   }
+  if (env->scrubber.IsThisThread()) {
+    return MakeStatus(Code::kBusy, "a scrub's callback cannot close the environment");
+  }
   Registry* registry = TheRegistry();
   const FileKey key = env->file_key;
-  {
-    MutexLock lock(&registry->mutex);
-    if (env->uses > 1) {
-      --env->uses;
-      return absl::OkStatus();
+  for (bool closing = false; !closing;) {
+    {
+      MutexLock lock(&registry->mutex);
+      if (env->uses > 1) {
+        --env->uses;
+        return absl::OkStatus();
+      }
+      if (!env->scrubber.progress().running) {
+        if (uint64_t live = CountLive(env); live != 0) {
+          return MakeStatus(Code::kInUse, absl::StrCat("the environment has ", live, " open transactions"));
+        }
+        registry->by_file.at(key) = nullptr;
+        closing = true;
+      }
     }
-    if (uint64_t live = CountLive(env); live != 0) {
-      return MakeStatus(Code::kInUse, absl::StrCat("the environment has ", live, " open transactions"));
+    if (!closing) {  // before the file counts as closing: a callback may open it
+      MutexLock lock(&env->scrub_mutex);
+      env->scrubber.Stop();
     }
-    registry->by_file.at(key) = nullptr;
-  }
-  {
-    MutexLock lock(&env->scrub_mutex);
-    env->scrubber.reset();
   }
   absl::Status status;
   bool no_memory = false;

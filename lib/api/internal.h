@@ -50,8 +50,8 @@ struct johnny_env {
   johnny_txn* oldest_idle ABSL_GUARDED_BY(mutex) = nullptr;
   johnny_txn* newest_idle ABSL_GUARDED_BY(mutex) = nullptr;
   size_t idle_count ABSL_GUARDED_BY(mutex) = 0;
-  johnny::Mutex scrub_mutex;
-  std::unique_ptr<johnny::verify::Scrubber> scrubber ABSL_GUARDED_BY(scrub_mutex);  // null: never started
+  johnny::Mutex scrub_mutex;  // held while `scrubber` is started or stopped
+  johnny::verify::Scrubber scrubber;
 };
 
 namespace johnny::api {

@@ -10,6 +10,8 @@
 namespace johnny::api {
 namespace {
 
+constexpr char kWordless[] = "memory ran out for the words of this error";
+
 thread_local std::string t_text;
 thread_local const char* t_message = "";  // t_text, or words that live for ever
 
@@ -103,9 +105,9 @@ int Fail(const absl::Status& status) { return Fail(CodeOf(status), status.messag
 int Fail(Code code, absl::string_view message) {
   try {
     t_text.assign(message.data(), message.size());
-    t_message = t_text.c_str();
+    t_message = message.empty() ? kWordless : t_text.c_str();
   } catch (const std::bad_alloc&) {
-    t_message = "memory ran out for the words of this error";
+    t_message = kWordless;
   }
   return static_cast<int>(code);
 }

@@ -53,17 +53,24 @@ std::function<bool(const verify::Finding&)> FindingCallback(johnny_finding_callb
 }
 
 // As the writer, whose memory is checked too, where this process may write; else beside writers.
+absl::StatusOr<verify::Result> VerifyAsReader(txn::Database* db, size_t threads, const verify::Callbacks& callbacks) {
+  txn::Txn reader(db);
+  JOHNNY_RETURN_IF_ERROR(reader.BeginRead());
+  return verify::Verify(db, reader.snapshot(), nullptr, threads, callbacks);
+}
+
 absl::StatusOr<verify::Result> VerifyNewest(txn::Database* db, size_t threads, const verify::Callbacks& callbacks) {
   if (db->options.read_only || db->writes_refused()) {
-    txn::Txn reader(db);
-    JOHNNY_RETURN_IF_ERROR(reader.BeginRead());
-    return verify::Verify(db, reader.snapshot(), nullptr, threads, callbacks);
+    return VerifyAsReader(db, threads, callbacks);
   }
   JOHNNY_RETURN_IF_ERROR(db->BecomeWriter(os::kWaitForEver));
   absl::Cleanup release = [db] { db->writer.Release(); };
   {
     MutexLock lock(&db->publish);
     db->AwaitSealed();
+  }
+  if (db->writes_refused()) {  // since a sync of those failed: what is in memory is of commits that were dropped
+    return VerifyAsReader(db, threads, callbacks);
   }
   absl::Status loaded = db->LoadSpace();  // damage shows again, as a finding
   return verify::Verify(db, db->board.Newest(), loaded.ok() ? db->space.get() : nullptr, threads, callbacks);
@@ -136,13 +143,15 @@ int johnny_scrub_start(johnny_env* env, const johnny_scrub_options* given) {
     if (int code = johnny::api::TakeStruct(given, &options); code != JOHNNY_OK) {
       return code;
     }
+    if (env->scrubber.IsThisThread()) {
+      return Fail(Code::kBusy, "a scrub's callback cannot begin another");
+    }
     johnny::MutexLock lock(&env->scrub_mutex);
-    if (env->scrubber == nullptr) {
-      env->scrubber = std::make_unique<Scrubber>(env->db.get());
-    } else if (env->scrubber->progress().running) {
+    if (env->scrubber.progress().running) {
       return Fail(Code::kInUse, "the environment is being scrubbed already");
     }
-    bool started = env->scrubber->Start(
+    bool started = env->scrubber.Start(
+        env->db.get(),
         {options.bytes_per_second == 0 ? johnny::api::kBytesPerSecondUnasked : options.bytes_per_second,
          std::chrono::seconds(options.interval_s), johnny::api::FindingCallback(options.on_finding, options.context)});
     return started ? static_cast<int>(JOHNNY_OK) : Fail(Code::kNoMemory, "the system gives no thread to scrub with");
@@ -154,10 +163,11 @@ int johnny_scrub_stop(johnny_env* env) {
     if (int code = UseEnv(env); code != JOHNNY_OK) {
       return code;
     }
-    johnny::MutexLock lock(&env->scrub_mutex);
-    if (env->scrubber != nullptr) {
-      env->scrubber->Stop();
+    if (env->scrubber.IsThisThread()) {
+      return Fail(Code::kBusy, "a scrub's callback ends it by what it returns");
     }
+    johnny::MutexLock lock(&env->scrub_mutex);
+    env->scrubber.Stop();
     return static_cast<int>(JOHNNY_OK);
   });
 }
@@ -167,11 +177,10 @@ int johnny_scrub_get_info(johnny_env* env, johnny_scrub_info* out) {
     if (int code = UseEnv(env); code != JOHNNY_OK) {
       return code;
     }
-    johnny::MutexLock lock(&env->scrub_mutex);
-    Scrubber::Progress progress;
-    if (env->scrubber != nullptr) {
-      progress = env->scrubber->progress();
+    if (out == nullptr) {
+      return Fail(Code::kInvalidArgument, "info is NULL");
     }
+    Scrubber::Progress progress = env->scrubber.progress();
     johnny_scrub_info info = {sizeof info, progress.running ? 1u : 0u, progress.passes, progress.pages, progress.findings};
     return johnny::api::FillStruct(info, out);
   });

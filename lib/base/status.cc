@@ -25,6 +25,9 @@ Code CodeOf(const absl::Status& status) {
   if (status.ok()) {
     return Code::kOk;
   }
+  if (status == WordlessOutcomeUnknown()) {
+    return Code::kOutcomeUnknown;
+  }
   auto payload = status.GetPayload(kPayloadUrl);
   int code = 0;
   if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &code)) {

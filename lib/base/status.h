@@ -63,7 +63,10 @@ absl::Status MakeStatus(Code code, absl::string_view message);
 // kCorrupt with the text "page <page>: <reason>".
 absl::Status CorruptPage(uint64_t page, absl::string_view reason);
 
-// The code a Status carries; kOk for an OK status, kInternal for one not made by MakeStatus.
+// kOutcomeUnknown without words, where memory has run out for them.
+inline absl::Status WordlessOutcomeUnknown() { return absl::Status(absl::StatusCode::kUnknown, ""); }
+
+// The code a Status carries; kOk for an OK status, kInternal for one not made here.
 Code CodeOf(const absl::Status& status);
 
 }  // namespace johnny

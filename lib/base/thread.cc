@@ -11,6 +11,9 @@ namespace johnny {
 bool StartThread(std::function<void()> body, std::thread* thread) {
   sigset_t all, before;
   ::sigfillset(&all);
+  for (int fault : {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) {
+    ::sigdelset(&all, fault);  // blocked, they would end the process without asking its handlers
+  }
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   bool started = false;
   try {

@@ -7,8 +7,8 @@
 
 namespace johnny {
 
-// Runs `body` in a thread with all signals blocked: they are for the program's own threads. False: the system gives us none, or
-// memory ran out for it.
+// Runs `body` in a thread with all signals blocked but those that it may raise itself: the others are for the program's own
+// threads. False: the system gives us none, or memory ran out for it.
 bool StartThread(std::function<void()> body, std::thread* thread);
 
 }  // namespace johnny

@@ -49,9 +49,14 @@ class Committer {
     int slot = db_.BeginPublishing();
     master_.id_ceiling = std::max(db_.id_ceiling, txn_.id_ + db_.IdWindow());
     master_.durable_txn = db_.durable_txn();
-    absl::Status written = db_.WriteMaster(master_, slot);
-    if (!written.ok()) {
-      return MakeStatus(Code::kOutcomeUnknown, std::string(db_.RefuseAfterWrite(std::move(written)).message()));
+    try {
+      absl::Status written = db_.WriteMaster(master_, slot);
+      if (!written.ok()) {
+        return MakeStatus(Code::kOutcomeUnknown, std::string(db_.RefuseAfterWrite(written).message()));
+      }
+    } catch (const std::bad_alloc&) {  // for the words of an error
+      db_.Refuse();
+      return WordlessOutcomeUnknown();
     }
     db_.system->YieldPoint("commit: master published");
     db_.tip = master_;
@@ -195,6 +200,9 @@ absl::Status Txn::Commit(Durability durability) {
   try {
     status = committer.Run();
   } catch (const std::bad_alloc&) {
+    if (!active_) {  // handed over; for the words of what became of it there was no memory
+      return WordlessOutcomeUnknown();
+    }
     spoilt_ = true;
     throw;
   }

@@ -287,9 +287,13 @@ void Database::ShrinkFile() {
 }
 
 void Database::ShrinkIfIdle() {
-  if (has_surplus.load(std::memory_order_relaxed) && BecomeWriter(0).ok()) {
+  if (!has_surplus.load(std::memory_order_relaxed) || !BecomeWriter(0).ok()) {
+    return;
+  }
+  absl::Cleanup release = [this] { writer.Release(); };
+  try {
     ShrinkFile();
-    writer.Release();
+  } catch (const std::bad_alloc&) {  // another time, then
   }
 }
 

@@ -240,7 +240,7 @@ struct Database {
   TxnId TryPublishSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void DropSealed(TxnId up_to, bool were_published) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
-  absl::Status RefuseWrites(absl::Status failed_sync) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  absl::Status RefuseWrites(const absl::Status& failed_sync) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // Marks the begin of publishing, and returns the master slot to write.
   int BeginPublishing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // `master`, in `slot`, is the newest: announces it.
@@ -250,7 +250,7 @@ struct Database {
   // Syncs; on failure refuses further writes and leaves the mark of a failed sync.
   absl::Status SyncOrRefuse() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // Refuses further writes without that mark: what was written may be looked at.
-  absl::Status RefuseAfterWrite(absl::Status failed_write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  absl::Status RefuseAfterWrite(const absl::Status& failed_write) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void Refuse();
   absl::Status SyncUnlocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);  // `publish` is released meanwhile
   void Reach(const char* yield_point) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);

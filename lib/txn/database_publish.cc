@@ -43,10 +43,10 @@ absl::Status Database::CheckNothingFailed() const {
 
 absl::Status Database::SyncOrRefuse() {
   absl::Status status = SyncFile();
-  return status.ok() ? status : RefuseWrites(std::move(status));
+  return status.ok() ? status : RefuseWrites(status);
 }
 
-absl::Status Database::RefuseWrites(absl::Status failed_sync) {
+absl::Status Database::RefuseWrites(const absl::Status& failed_sync) {
   Refuse();
   // Others, now or when the lock file has been built anew, would see in the page cache what the disk never got. The mark tells
   // them where to stop; that it may not reach the disk does not matter, for after a restart the disk is the truth.
@@ -67,7 +67,7 @@ void Database::Refuse() {
   state().writes_refused.store(1, std::memory_order_seq_cst);
 }
 
-absl::Status Database::RefuseAfterWrite(absl::Status failed_write) {
+absl::Status Database::RefuseAfterWrite(const absl::Status& failed_write) {
   Refuse();
   return AsIoError(failed_write);
 }
@@ -116,7 +116,7 @@ absl::Status Database::SyncCommits() {
     }
     absl::Status status = BulkSync();
     if (!status.ok()) {
-      return RefuseWrites(std::move(status));
+      return RefuseWrites(status);
     }
     // Not if somebody has begun to overwrite the master page meanwhile: then what was synced may be gone. `durable_txn` is left
     // to the writer, who may have gone on by now: set here, it might go back.
@@ -258,10 +258,10 @@ absl::Status Database::AwaitPublished(TxnId id, Committing* committer) {
         return absl::OkStatus();
       }
       if (!syncing && writes_refused()) {
+        DropSealed(UINT64_MAX, /*were_published=*/false);
         if (failure.empty()) {
           failure = "a sync failed elsewhere; the transaction was not committed";
         }
-        DropSealed(UINT64_MAX, /*were_published=*/false);
         return id <= unknown_outcome_to ? MakeStatus(Code::kOutcomeUnknown, failure) : MakeStatus(Code::kIoError, failure);
       }
     }
@@ -283,7 +283,7 @@ absl::Status Database::SyncUnlocked() {
     MutexUnlock released(&publish);
     status = SyncFile();
   }
-  return status.ok() ? status : RefuseWrites(std::move(status));
+  return status.ok() ? status : RefuseWrites(status);
 }
 
 // The two phases. An error: writes are refused.
@@ -308,7 +308,7 @@ absl::Status Database::WriteSealed(format::MasterPage* master, bool two_phase, b
     written = WriteMaster(*master, *slot);
   }
   if (!written.ok()) {
-    return RefuseAfterWrite(std::move(written));
+    return RefuseAfterWrite(written);
   }
   if (!IsSeeded(SeededBug::kNoSecondSync)) {
     JOHNNY_RETURN_IF_ERROR(SyncUnlocked());
@@ -419,7 +419,7 @@ absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {
   master.durable_txn = master.txn;
   int slot = BeginPublishing();
   absl::Status status = WriteMaster(master, slot);
-  JOHNNY_RETURN_IF_ERROR(status.ok() ? SyncOrRefuse() : RefuseAfterWrite(std::move(status)));
+  JOHNNY_RETURN_IF_ERROR(status.ok() ? SyncOrRefuse() : RefuseAfterWrite(status));
   EndPublishing(master, slot, /*durable=*/true);
   return absl::OkStatus();
 }

@@ -18,8 +18,13 @@ absl::Status NamedPins::Load(const pager::View& view, const format::TableRecord&
   cursor::Cursor cursor(&view, &catalog);
   cursor.SetUpper(format::kFirstTableKey);
   Lookup result = cursor.First();
+  std::string last;
   for (; result == Lookup::kFound; result = cursor.Next()) {
     node::LeafEntry entry = cursor.entry();
+    if (!last.empty() && node::CompareKeys(entry.key, last) <= 0) {
+      return MakeStatus(Code::kCorrupt, "the catalog's named snapshots are not in order");  // a forged one could go on for ever
+    }
+    last = std::string(entry.key);
     if (entry.value.is_extent || entry.value.bytes.size() != format::kSnapshotRecordSize) {
       return MakeStatus(Code::kCorrupt, "the catalog's record of a named snapshot has the wrong size");
     }

@@ -47,6 +47,9 @@ absl::Status Txn::ListNamed(std::vector<std::pair<std::string, format::SnapshotR
   Lookup result = cursor.First();
   for (; result == Lookup::kFound; result = cursor.Next()) {
     node::LeafEntry entry = cursor.entry();
+    if (!found->empty() && node::CompareKeys(format::SnapshotName(entry.key), found->back().first) <= 0) {
+      return MakeStatus(Code::kCorrupt, "the catalog's named snapshots are not in order");  // a forged one could go on for ever
+    }
     auto& [name, record] = found->emplace_back(format::SnapshotName(entry.key), format::SnapshotRecord());
     JOHNNY_RETURN_IF_ERROR(ReadRecord(name, entry.value, id_, view_.page_size(), &record));
   }

@@ -5,9 +5,13 @@
 // slices of a tenth of a second or so, each with the snapshot that is newest when it begins: so no snapshot is held for long, and
 // nobody waits. What is committed behind the place where the pass is, the next one sees. What the whole-file checker proves of
 // pages together (that each has one owner) is not checked here.
+//
+// Bytes are read by a call of the system before they are looked at through the mapping, where an error of the disk would be a
+// SIGBUS. Pages that are in the page cache are checked there.
 #ifndef JOHNNY_VERIFY_SCRUB_H_
 #define JOHNNY_VERIFY_SCRUB_H_
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -23,7 +27,7 @@
 
 namespace johnny::verify {
 
-// Start() and Stop() must not race with each other.
+// Start() and Stop() must not race with each other, nor be called by the scrubbing thread.
 class Scrubber {
  public:
   struct Options {
@@ -38,18 +42,20 @@ class Scrubber {
     uint64_t findings = 0;  // reported, in all passes
   };
 
-  explicit Scrubber(txn::Database* db) : db_(*db) {}
+  Scrubber() = default;
   ~Scrubber() { Stop(); }
   Scrubber(const Scrubber&) = delete;
   Scrubber& operator=(const Scrubber&) = delete;
 
   // REQUIRES: it does not run. False: the system gives us no thread.
-  bool Start(Options options);
-  // Waits for the slice and the callback under way.
+  bool Start(txn::Database* db, Options options);
+  // Waits for the page and the callback under way.
   void Stop();
   Progress progress();
+  bool IsThisThread() const { return thread_id_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
 
  private:
+  class CatalogSearch;
   class SliceVisitor;
   // Where in a snapshot the pass is.
   struct Position {
@@ -57,36 +63,41 @@ class Scrubber {
     bool catalog = true;
     bool inside = false;  // what lies before `key` is done
     std::string key;
+    uint64_t pages = 0;  // read so far
   };
 
   void Run();
   // These return false when the thread is to end.
   bool Pass();
   bool ScrubSnapshot(const std::string* name);  // null: the newest
-  bool ScrubNames(std::vector<std::string>* names);
+  bool ScrubNamed();
   bool CheckAround();
   bool CheckMasters(TxnId snapshot);
-  // One slice, which reads *pages; *done: the snapshot has no more.
-  bool Slice(const txn::Txn& reader, const std::string* name, Position* position, uint64_t* pages, bool* done);
-  bool NextTable(const txn::Txn& reader, Position* position, format::TableRecord* record, TxnId* birth);
-  // Begins to read, waiting for a free slot. *there: false if there is no snapshot of that name (any more).
+  // One slice; *done: the snapshot has no more.
+  bool Slice(const txn::Txn& reader, const std::string* name, Position* position, bool* done);
+  // Begins to read, waiting for a free slot. *there: false if there is no snapshot of that name (any more), or it cannot be read.
   bool Begin(const std::string* name, txn::Txn* reader, bool* there);
   bool Report(FindingKind kind, PageNumber page, const char* table, const std::string& message);
+  // Reads bytes of the file so that they are in the page cache; false: that failed, and was reported.
+  bool Prefetch(PageNumber first, uint64_t bytes, const char* table);
   bool Pause(std::chrono::microseconds time);
-  void MarkChecked(PageNumber page);
-  bool WasChecked(PageNumber page) const { return page < checked_.size() && checked_[page]; }
+  bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
+  void MarkChecked(const format::ChildRef& ref);
+  bool WasChecked(const format::ChildRef& ref) const;
 
-  txn::Database& db_;
+  txn::Database* db_ = nullptr;
   Options options_;
   std::thread thread_;
+  std::atomic<std::thread::id> thread_id_;
   std::mutex mutex_;
   std::condition_variable stop_;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_ = false;
   Progress progress_;
 
   // Of the pass under way.
-  std::vector<bool> checked_;                              // pages
+  std::vector<uint16_t> checked_;                          // for each page, part of the checksum that it had; 0: none
   std::set<std::pair<PageNumber, std::string>> reported_;  // upper pages are met in each slice
+  std::vector<Byte> buffer_;
 };
 
 }  // namespace johnny::verify

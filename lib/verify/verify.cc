@@ -39,7 +39,8 @@ class Verifier : public TreeChecker {
         snapshot_(snapshot),
         space_(space),
         owners_(*owners),
-        workers_(view, owners, threads, {[this](Finding finding) { return Deliver(finding); }, [this] { return Claimed(); }}) {}
+        workers_(view, owners, threads,
+                 {[this](const Finding& finding) { return Deliver(finding); }, [this] { return Claimed(); }}) {}
 
   absl::StatusOr<Result> Check() {
     JOHNNY_ASSIGN_OR_RETURN(bool loaded, LoadSpace());
@@ -117,10 +118,9 @@ class Verifier : public TreeChecker {
       }
     }
     // Of a commit of unknown outcome, half a master page may have been written over that of a lazy one. Who opens next finds out.
-    return db_.writes_refused() ||
-           Report(FindingKind::kMaster, 0, nullptr,
-                  absl::StrCat("no master page holds transaction ", snapshot_.txn, " or a newer one", why.ok() ? "" : "; ",
-                               std::string(why.message())));
+    return db_.writes_refused() || Report(FindingKind::kMaster, 0, nullptr,
+                                          absl::StrCat("no master page holds transaction ", snapshot_.txn, " or a newer one",
+                                                       why.ok() ? "" : "; ", std::string(why.message())));
   }
 
   bool SameMaster(const format::MasterPage& master) const {

@@ -23,6 +23,7 @@ class Workers::Checker : public TreeChecker {
   bool Report(FindingKind kind, PageNumber page, const char* table, std::string message) override {
     return workers_->Post({kind, page, table, std::move(message)});
   }
+  bool Claimed() override { return !workers_->stopping_.load(std::memory_order_relaxed); }
 
   Workers* workers_;
 };
@@ -46,8 +47,11 @@ void Workers::Stop() {
 bool Workers::Start() {
   if (!std::exchange(started_, true) && threads_wanted_ > 1) {
     threads_.reserve(threads_wanted_);
-    std::thread thread;
-    while (threads_.size() < threads_wanted_ && StartThread([this] { Run(); }, &thread)) {
+    while (threads_.size() < threads_wanted_) {
+      std::thread thread;
+      if (!StartThread([this] { Run(); }, &thread)) {
+        break;
+      }
       threads_.push_back(std::move(thread));
     }
   }
@@ -94,6 +98,7 @@ bool Workers::WaitUntil(std::unique_lock<std::mutex>* lock, const std::function<
       return false;
     }
     if (thrown_ != nullptr) {
+      Stop();
       std::rethrow_exception(thrown_);
     }
     if (done()) {
@@ -116,7 +121,7 @@ bool Workers::Deliver(std::unique_lock<std::mutex>* lock) {
     findings_.pop_front();
     work_.notify_all();
     lock->unlock();
-    bool on = sink_.report(std::move(finding));
+    bool on = sink_.report(finding);
     lock->lock();
     if (!on) {
       return false;

@@ -5,6 +5,7 @@
 #ifndef JOHNNY_VERIFY_WORKERS_H_
 #define JOHNNY_VERIFY_WORKERS_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -24,7 +25,7 @@ class Workers {
  public:
   // Both are called by the thread that calls Push() and Drain(); false stops everything. `while_waiting` is called now and then.
   struct Sink {
-    std::function<bool(Finding)> report;
+    std::function<bool(const Finding&)> report;
     std::function<bool()> while_waiting;
   };
 
@@ -74,7 +75,7 @@ class Workers {
   std::deque<Task> tasks_;
   std::deque<Finding> findings_;
   size_t busy_ = 0;  // workers
-  bool stopping_ = false;
+  std::atomic<bool> stopping_ = false;
   std::exception_ptr thrown_;
   Totals totals_;
   bool started_ = false;

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "damage/examine.h"
 #include "node/branch.h"
@@ -359,6 +361,20 @@ TEST_P(DagTest, WalkingItsPagesEnds) {
 TEST_P(DagTest, VerifyingFindsIt) {
   if (opened_) {
     EXPECT_EQ(Result(johnny_verify(env_.get(), nullptr, nullptr)), JOHNNY_CORRUPT);
+  }
+}
+
+TEST_P(DagTest, ScrubbingEnds) {
+  if (opened_) {
+    johnny_scrub_options options = {.struct_size = sizeof options, .bytes_per_second = UINT64_MAX};
+    ASSERT_OK(Result(johnny_scrub_start(env_.get(), &options)));
+    johnny_scrub_info info{};
+    info.struct_size = sizeof info;
+    do {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      ASSERT_OK(Result(johnny_scrub_get_info(env_.get(), &info)));
+    } while (info.running != 0);
+    EXPECT_GT(info.findings, 0u);
   }
 }
 

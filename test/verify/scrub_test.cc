@@ -1,12 +1,15 @@
 // Scrubbing in the background: it finds damage wherever it is, once a pass, holds nobody up, keeps no snapshot, and ends.
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <random>
 #include <thread>
 
+#include "api/internal.h"
 #include "damage/image.h"
+#include "support/sim_system.h"
 #include "support/test_db.h"
 
 namespace johnny::test {
@@ -237,6 +240,79 @@ TEST_F(ScrubTest, TheCallbackEndsIt) {
   EXPECT_EQ(InfoOf(env).passes, 0u);
 }
 
+struct Asking {
+  johnny_env* env;
+  std::string path;
+  std::atomic<int> calls = 0;
+  std::atomic<int> wrong = 0;
+};
+
+// What a callback may and may not do, while the environment is being closed or the scrub stopped.
+int AskAndOpen(void* context, const johnny_finding*) {
+  auto* asking = static_cast<Asking*>(context);
+  ++asking->calls;
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // the other thread waits by now
+  johnny_scrub_info info{};
+  info.struct_size = sizeof info;
+  johnny_options options = TestOptions();
+  options.flags = JOHNNY_READ_ONLY;
+  johnny_env* again = nullptr;
+  johnny_scrub_options scrub = {.struct_size = sizeof scrub};
+  asking->wrong += johnny_scrub_get_info(asking->env, &info) != JOHNNY_OK;
+  asking->wrong += johnny_scrub_stop(asking->env) != JOHNNY_BUSY;
+  asking->wrong += johnny_scrub_start(asking->env, &scrub) != JOHNNY_BUSY;
+  asking->wrong += johnny_close(asking->env) != JOHNNY_BUSY;
+  asking->wrong += johnny_open(asking->path.c_str(), &options, &again) != JOHNNY_OK;
+  return 1;
+}
+
+TEST_F(ScrubTest, TheCallbackUsesTheEnvironmentWhileItIsStoppedOrClosed) {
+  Flip(60);
+  for (bool close : {false, true}) {
+    Env env;
+    ASSERT_OK(env.Open(path_, ReadOnly()));
+    Asking asking{env.get(), path_};
+    johnny_scrub_options options = {
+        .struct_size = sizeof options, .bytes_per_second = kFast, .on_finding = AskAndOpen, .context = &asking};
+    ASSERT_OK(Result(johnny_scrub_start(env.get(), &options)));
+    ASSERT_TRUE(WaitFor([&] { return asking.calls > 0; }));
+    EXPECT_OK(close ? Result(johnny_close(env.get())) : Result(johnny_scrub_stop(env.get())));
+    EXPECT_TRUE(WaitFor([&] { return InfoOf(env).running == 0; }));
+    EXPECT_EQ(asking.wrong, 0);
+    if (!close) {
+      EXPECT_OK(Result(johnny_close(env.get())));  // the callback's use
+    }
+  }
+}
+
+TEST_F(ScrubTest, ADiskThatCannotBeReadIsAFinding) {
+  sim::SimSystem system;
+  johnny_env* env = nullptr;
+  johnny_options options = TestOptions();
+  options.address_space = sim::SimSystem::kReserve;
+  ASSERT_OK(Result(api::OpenWithSystem(&system, "/db", &options, &env)));
+  johnny_txn* txn = nullptr;
+  ASSERT_OK(Result(johnny_begin(env, 0, &txn)));
+  std::string value = Pattern(100000, 1);
+  ASSERT_OK(Result(johnny_put(txn, nullptr, "key", 3, value.data(), value.size(), 0)));
+  ASSERT_OK(Result(johnny_commit(txn)));
+  system.SetFault({.call = sim::Call::kRead, .for_ever = true});
+  Scrub scrub;
+  johnny_scrub_options scrubbing = {
+      .struct_size = sizeof scrubbing, .bytes_per_second = kFast, .on_finding = Scrub::OnFinding, .context = &scrub};
+  ASSERT_OK(Result(johnny_scrub_start(env, &scrubbing)));
+  johnny_scrub_info info{};
+  info.struct_size = sizeof info;
+  EXPECT_TRUE(WaitFor([&] { return johnny_scrub_get_info(env, &info) == JOHNNY_OK && info.running == 0; }));
+  system.ClearFault();
+  EXPECT_EQ(info.passes, 1u);
+  EXPECT_EQ(scrub.findings.size(), 2u);  // the leaf, and a master page
+  for (const std::string& finding : scrub.findings) {
+    EXPECT_EQ(finding.substr(0, 5), "file ");
+  }
+  EXPECT_OK(Result(johnny_close(env)));
+}
+
 TEST_F(ScrubTest, OptionsAreChecked) {
   Env env(path_, TestOptions());
   johnny_scrub_options options = {};
@@ -245,6 +321,7 @@ TEST_F(ScrubTest, OptionsAreChecked) {
   EXPECT_EQ(Result(johnny_scrub_start(nullptr, nullptr)), JOHNNY_INVALID_ARGUMENT);
   johnny_scrub_info info{};
   EXPECT_EQ(Result(johnny_scrub_get_info(env.get(), &info)), JOHNNY_INVALID_ARGUMENT);
+  EXPECT_EQ(Result(johnny_scrub_get_info(env.get(), nullptr)), JOHNNY_INVALID_ARGUMENT);
 }
 
 }  // namespace
