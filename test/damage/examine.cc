@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -21,9 +22,19 @@ void Hung(int) {
   abort();
 }
 
+// For sanitizers: JOHNNY_DAMAGE_STRIDE=n, a number that shares no factor with those of the tests' loops, leaves every nth image.
+uint64_t Stride() {
+  static const char* stride = std::getenv("JOHNNY_DAMAGE_STRIDE");
+  return stride == nullptr ? 1 : std::max(std::strtoull(stride, nullptr, 10), 1ull);
+}
+
 }  // namespace
 
 void Examiner::Examine(const std::string& what, const std::string& image, const Expectation& expectation, int write_every) {
+  const uint64_t number = images_++;
+  if (number % Stride() != 0) {
+    return;
+  }
   SCOPED_TRACE(what);
   std::snprintf(g_what, sizeof g_what, "%s", what.c_str());
   if (std::getenv("JOHNNY_DAMAGE_TRACE") != nullptr) {
@@ -33,7 +44,7 @@ void Examiner::Examine(const std::string& what, const std::string& image, const 
   alarm(kSecondsUntilHung);
   WriteFile(path_, image);
   Open(JOHNNY_READ_ONLY, expectation);
-  if (images_++ % static_cast<uint64_t>(write_every) == 0 || Scale() > 1) {
+  if (number % static_cast<uint64_t>(write_every) == 0 || Scale() > 1) {
     Open(0, expectation);
     unlink(path_.c_str());
   }
