@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <stdexcept>
 #include <thread>
 
 #include "text.h"
@@ -248,6 +249,9 @@ std::optional<int> ParseArguments(CLI::App* app, int argc, char** argv) {
     return std::nullopt;
   } catch (const CLI::ParseError& error) {
     return app->exit(error) == 0 ? kExitClean : kExitUsage;
+  } catch (
+      const std::out_of_range&) {  // CLI11 lets it out for a flag that is given a number, such as --json=99999999999999999999
+    return app->exit(CLI::ConversionError("a number given to a flag is too large")) == 0 ? kExitClean : kExitUsage;
   }
 }
 

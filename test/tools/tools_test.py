@@ -73,7 +73,7 @@ class UsageTest(ToolTest):
         for options in (["--page", "x"], ["--page", "-1"], ["--watch", "0"], ["--color", "red"], ["--path", "\\x"],
                         ["--path", "a\\0"], ["--table", "t"], ["--table", "\\00", "--path", "k"]):
             self.check(run(STAT, *options, self.path), 2, ".+")
-        for options in (["--batch", "0"], ["--durability", "eager"], ["--page-size", "5000"], ["--page-size", ""],
+        for options in (["--batch", "0"], ["--durability", "eager"], ["--page-size", "5000"], ["--page-size", ""], ["--no-create=" + 20 * "9"],
                         ["--append", "--no-overwrite"], ["--readers", "-1"]):
             self.check(run(LOAD, *options, self.path), 2, ".+")
         for options in (["--accounts", "1"], ["--threads", "x"], ["--seconds", "-1"], ["--durability", "x"]):
