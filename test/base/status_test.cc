@@ -27,6 +27,12 @@ TEST(StatusTest, ForeignErrorsAreInternal) {
   EXPECT_EQ(CodeOf(odd), Code::kInternal);
 }
 
+// For a commit whose outcome is unknown there must be a status even when there is no memory for words.
+TEST(StatusTest, AnUnknownOutcomeNeedsNoWords) {
+  EXPECT_EQ(CodeOf(WordlessOutcomeUnknown()), Code::kOutcomeUnknown);
+  EXPECT_EQ(WordlessOutcomeUnknown().message(), "");
+}
+
 TEST(StatusTest, DamageNamesItsPage) {
   absl::Status status = CorruptPage(281474976710655, "reason");
   EXPECT_EQ(CodeOf(status), Code::kCorrupt);

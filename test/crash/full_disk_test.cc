@@ -68,17 +68,22 @@ void FillUp(Script* script, uint64_t entries) {
   }
 }
 
+// Fills a disk that has room for `blocks` of 4 KiB. Faults are expected from then on.
+void MeetFullDisk(Script* script, uint64_t blocks) {
+  script->Open(JOHNNY_CREATE);
+  CommitSome(script);
+  script->ExpectFaults(true);
+  script->ExpectCause(Code::kDiskFull, "No space left on device");
+  script->system()->set_capacity(blocks * 4096);
+  FillUp(script, 200);
+}
+
 // The disk is full when the environment wants to grow. The transaction that met it goes on when there is room.
 TEST(FullDiskTest, TheTransactionThatMetItGoesOn) {
   uint64_t put_again = 0;
   for (uint64_t blocks = 60; blocks < 200; blocks += 2) {
     Script script("full disk", blocks, FaultOptions());
-    script.Open(JOHNNY_CREATE);
-    CommitSome(&script);
-    script.ExpectFaults(true);
-    script.ExpectCause(Code::kDiskFull, "No space left on device");
-    script.system()->set_capacity(blocks * 4096);
-    FillUp(&script, 200);
+    MeetFullDisk(&script, blocks);
     EXPECT_TRUE(script.saw_cause()) << blocks;
     script.system()->set_capacity(0);
     EXPECT_FALSE(script.writes_refused()) << blocks;
@@ -100,12 +105,7 @@ TEST(FullDiskTest, TheTransactionThatMetItGoesOn) {
 TEST(FullDiskTest, DeletingGoesOnAndMakesRoom) {
   for (uint64_t blocks = 140; blocks < 260; blocks += 5) {  // room for what is kept for deletes, and more
     Script script("full disk", blocks, FaultOptions());
-    script.Open(JOHNNY_CREATE);
-    CommitSome(&script);
-    script.ExpectFaults(true);
-    script.ExpectCause(Code::kDiskFull, "No space left on device");
-    script.system()->set_capacity(blocks * 4096);
-    FillUp(&script, 200);
+    MeetFullDisk(&script, blocks);
     script.Abort();
     script.ExpectFaults(false);
     for (int i = 0; i < 60; ++i) {
