@@ -11,14 +11,18 @@ namespace johnny {
 
 inline constexpr size_t kMaxVarintSize = 10;
 
+// Writes at most kMaxVarintSize bytes; returns their end.
+inline char* PutVarint(char* to, uint64_t value) {
+  for (; value >= 0x80; value >>= 7) {
+    *to++ = static_cast<char>(value | 0x80);
+  }
+  *to++ = static_cast<char>(value);
+  return to;
+}
+
 inline void AppendVarint(std::string* out, uint64_t value) {
   char bytes[kMaxVarintSize];
-  size_t size = 0;
-  for (; value >= 0x80; value >>= 7) {
-    bytes[size++] = static_cast<char>(value | 0x80);
-  }
-  bytes[size++] = static_cast<char>(value);
-  out->append(bytes, size);
+  out->append(bytes, static_cast<size_t>(PutVarint(bytes, value) - bytes));
 }
 
 // Takes an integer from the front of *in. False, and *in unspecified, when it is cut short or longer than 64 bits.

@@ -57,6 +57,12 @@ class File {
   virtual absl::Status ReadAt(uint64_t offset, void* to, size_t size) = 0;
   // Writes the pieces one after the other from `offset` on, extending the file when they reach past its end.
   virtual absl::Status WriteAt(uint64_t offset, absl::Span<const Slice> pieces) = 0;
+  // Writes zeros, of which small parts will be written over again and again.
+  virtual absl::Status WriteZeros(uint64_t offset, uint64_t size) {
+    const std::string zeros(size, '\0');
+    const Slice piece(zeros);
+    return WriteAt(offset, absl::MakeConstSpan(&piece, 1));
+  }
   // Makes what was written so far durable, and the size with it (fdatasync). After an error nothing is known about what was
   // written since the last success, and calling again proves nothing.
   virtual absl::Status SyncData() = 0;
@@ -64,6 +70,8 @@ class File {
   virtual absl::Status Resize(uint64_t size) = 0;
   // Extends the file to `offset + size` with blocks reserved on disk, so that writing them cannot fail for lack of room.
   virtual absl::Status Preallocate(uint64_t offset, uint64_t size) = 0;
+  // Has bytes that will be wanted soon read into the page cache, without waiting for them; only a hint.
+  virtual void Prefetch(uint64_t /*offset*/, uint64_t /*size*/) {}
   // Maps the file, reserving up to `reserve` bytes of address space (less if the system allows no more).
   virtual absl::StatusOr<std::unique_ptr<Mapping>> Map(uint64_t reserve) = 0;
   // Maps bytes 0 .. size of a file opened for writing, which must be that long.

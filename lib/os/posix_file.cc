@@ -19,7 +19,14 @@ namespace johnny::os {
 namespace {
 
 constexpr uint64_t kLeastReserve = uint64_t{1} << 30;  // Map() goes no lower when the address space is short
-constexpr size_t kZeroBlock = 64 * 1024;
+// No larger writes, and none across a multiple of it: the page cache makes a folio of what is written to new places at once, and
+// each later write of one page into a folio costs more the larger that is (measured on Linux 6.18 with ext4, 100 scattered pages
+// and a sync: 1.1 ms into folios of 4 KiB, 1.9 of 64 KiB, 5.5 of 2 MiB), while small folios cost reading (a random load 205 ns
+// with 4 KiB, 183 with 64 KiB and more) and writing them.
+constexpr uint64_t kLargestWrite = 64 * 1024;
+// What is written over most gets the smallest folios: a file's first bytes, and what it grows by a little at a time.
+constexpr uint64_t kSmallWrite = 4096;
+constexpr uint64_t kFileHeader = 64 * 1024;
 
 // File systems whose files other machines change. FUSE is not among them: most of what it serves is local (NTFS, encrypted
 // folders), and it does not tell.
@@ -192,13 +199,23 @@ absl::Status PosixFile::WriteAt(uint64_t offset, absl::Span<const Slice> pieces)
   JOHNNY_RETURN_IF_ERROR(CheckNotForked("write"));
   std::array<iovec, IOV_MAX> vector;
   size_t next = 0;
+  size_t skip = 0;  // bytes of pieces[next] that are written
   while (next < pieces.size()) {
+    const uint64_t largest = offset < kFileHeader ? kSmallWrite : kLargestWrite;
+    const uint64_t room = largest - offset % largest;
     size_t count = 0;
     uint64_t bytes = 0;
-    for (; next < pieces.size() && count < vector.size(); ++next) {
-      if (!pieces[next].empty()) {
-        vector[count++] = {const_cast<char*>(pieces[next].data()), pieces[next].size()};
-        bytes += pieces[next].size();
+    while (next < pieces.size() && count < vector.size() && bytes < room) {
+      const Slice rest = pieces[next].substr(skip);
+      const size_t part = std::min<uint64_t>(rest.size(), room - bytes);
+      if (part > 0) {
+        vector[count++] = {const_cast<char*>(rest.data()), part};
+        bytes += part;
+        skip += part;
+      }
+      if (part == rest.size()) {
+        ++next;
+        skip = 0;
       }
     }
     JOHNNY_RETURN_IF_ERROR(WriteVector(offset, vector.data(), count));
@@ -233,13 +250,14 @@ absl::Status PosixFile::Resize(uint64_t size) {
   return absl::OkStatus();
 }
 
-absl::Status PosixFile::ExtendWithZeros(uint64_t end) {
-  static constexpr char kZeros[kZeroBlock] = {};
-  JOHNNY_ASSIGN_OR_RETURN(uint64_t at, Size());
-  while (at < end) {
-    const Slice zeros(kZeros, std::min<uint64_t>(kZeroBlock, end - at));
-    JOHNNY_RETURN_IF_ERROR(WriteAt(at, absl::MakeConstSpan(&zeros, 1)));
-    at += zeros.size();
+absl::Status PosixFile::WriteZeros(uint64_t offset, uint64_t size) {
+  JOHNNY_RETURN_IF_ERROR(CheckNotForked("write"));
+  static constexpr char kZeros[kSmallWrite] = {};
+  for (const uint64_t end = offset + size; offset < end;) {
+    const uint64_t part = std::min(kSmallWrite - offset % kSmallWrite, end - offset);
+    iovec vector = {const_cast<char*>(kZeros), part};
+    JOHNNY_RETURN_IF_ERROR(WriteVector(offset, &vector, 1));
+    offset += part;
   }
   return absl::OkStatus();
 }
@@ -255,7 +273,12 @@ absl::Status PosixFile::Preallocate(uint64_t offset, uint64_t size) {
   if (errno != EOPNOTSUPP && errno != ENOSYS) {
     return Error("extend");
   }
-  return ExtendWithZeros(offset + size);
+  JOHNNY_ASSIGN_OR_RETURN(uint64_t end, Size());
+  return end < offset + size ? WriteZeros(end, offset + size - end) : absl::OkStatus();
+}
+
+void PosixFile::Prefetch(uint64_t offset, uint64_t size) {
+  ::posix_fadvise(data_.get(), static_cast<off_t>(offset), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
 }
 
 absl::StatusOr<std::unique_ptr<Mapping>> PosixFile::Map(uint64_t reserve) {

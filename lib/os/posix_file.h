@@ -32,10 +32,12 @@ class PosixFile : public File {
 
   absl::Status ReadAt(uint64_t offset, void* to, size_t size) override;
   absl::Status WriteAt(uint64_t offset, absl::Span<const Slice> pieces) override;
+  absl::Status WriteZeros(uint64_t offset, uint64_t size) override;
   absl::Status SyncData() override;
   absl::StatusOr<uint64_t> Size() override;
   absl::Status Resize(uint64_t size) override;
   absl::Status Preallocate(uint64_t offset, uint64_t size) override;
+  void Prefetch(uint64_t offset, uint64_t size) override;
   absl::StatusOr<std::unique_ptr<Mapping>> Map(uint64_t reserve) override;
   absl::StatusOr<std::unique_ptr<SharedMapping>> MapShared(uint64_t size) override;
   absl::StatusOr<FileIdentity> Identity() override;
@@ -49,7 +51,6 @@ class PosixFile : public File {
   absl::Status Error(absl::string_view what) const;
   absl::Status CheckNotForked(absl::string_view what) const;
   absl::Status WriteVector(uint64_t offset, iovec* vector, size_t count);
-  absl::Status ExtendWithZeros(uint64_t end);
   // The descriptor for locks, opened at the first call.
   absl::StatusOr<int> LockDescriptor();
 

@@ -159,17 +159,20 @@ absl::StatusOr<LogRecord> DecodeRecord(Slice bytes, PageNumber page) {
 
 std::string EncodeSegment(absl::Span<const PendingRun> runs, TxnId as_of) {
   std::string out;
+  out.reserve(4 * runs.size() + kMaxVarintSize);
   AppendVarint(&out, runs.size());
   PageNumber at = 0;
   for (const PendingRun& run : runs) {
-    AppendVarint(&out, run.run.first - at);
-    AppendVarint(&out, run.run.pages);
+    char bytes[4 * kMaxVarintSize];
+    char* end = PutVarint(bytes, run.run.first - at);
+    end = PutVarint(end, run.run.pages);
     at = run.run.end();
     // 0: reusable; else the death's age + 1, and how much older the birth is.
-    AppendVarint(&out, run.death == 0 ? 0 : as_of - run.death + 1);
+    end = PutVarint(end, run.death == 0 ? 0 : as_of - run.death + 1);
     if (run.death != 0) {
-      AppendVarint(&out, run.death - run.birth);
+      end = PutVarint(end, run.death - run.birth);
     }
+    out.append(bytes, static_cast<size_t>(end - bytes));
   }
   return out;
 }

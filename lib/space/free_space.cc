@@ -12,11 +12,11 @@ namespace johnny::space {
 namespace {
 
 // Growth: steps of a sixteenth of the file within these bounds, written with zeros so that later syncs find written blocks; a
-// transaction that grows the file by more preallocates the rest, since it will write the blocks itself.
+// transaction that grows the file by more preallocates the rest in steps of a quarter, since it will write the blocks itself.
 constexpr uint64_t kMinGrowth = kGuardPages ? 4 : 16;  // fuzzing copies files, and is to see them grow
 constexpr uint64_t kMaxGrowth = 1024;
-constexpr uint64_t kZeroedGrowthPerTxn = 1024;
-constexpr uint64_t kPreallocatedGrowth = 4096;
+constexpr uint64_t kZeroedGrowthPerTxn = 256;
+constexpr uint64_t kMaxPreallocatedGrowth = 4096;
 // The meta region: about four times what lives in it, at most a sixteenth of the file but for small files.
 constexpr uint64_t kMinMetaRegion = 64;
 constexpr uint64_t kMetaChunk = 16;
@@ -46,7 +46,7 @@ absl::Status FreeSpace::Load(const pager::View& view, const format::ChildRef& ne
   records_.assign(log.records.begin(), log.records.end());
   newest_record_ = newest;
   newest_record_txn_ = records_.empty() ? 0 : records_.back().txn;
-  log_pages_ = CountLogPages();
+  CountLogPages();
   return absl::OkStatus();
 }
 
@@ -179,7 +179,7 @@ void FreeSpace::RefreshOnce() {
 uint64_t FreeSpace::Overhead() const {
   // Free-log pages: the record, two segments, and their directory.
   uint64_t runs = reserved_ + freed_.size() + TakenRuns();
-  uint64_t segment = segments_.empty() ? 1 : log_pages_ / segments_.size() + 1;
+  uint64_t segment = segments_.empty() ? 1 : (log_pages_ - record_pages_) / segments_.size() + 1;
   return 4 + runs * kMaxLoggedRunBytes / page_size_ + 2 * (segment + 1);
 }
 
@@ -214,17 +214,16 @@ absl::Status FreeSpace::Grow(uint64_t pages) {
                                    options_.has_size_limit ? "size limit of " : "reserved address space of ",
                                    options_.limit_pages << store_->shift(), " bytes"));
   }
-  bool preallocate = grown_pages_ >= kZeroedGrowthPerTxn || pages > kMaxGrowth;
-  uint64_t step = preallocate ? kPreallocatedGrowth : GrowthStep();
+  bool preallocate = grown_pages_ + pages > kZeroedGrowthPerTxn;
+  uint64_t step = preallocate ? std::clamp(old_pages / 4, kZeroedGrowthPerTxn, kMaxPreallocatedGrowth)
+                              : std::min(GrowthStep(), kZeroedGrowthPerTxn);
   step = std::min(std::max(step, pages), options_.limit_pages - old_pages);
   auto grow_by = [&](uint64_t count) -> absl::Status {
     uint64_t offset = old_pages << store_->shift();
     if (preallocate || kGuardPages) {  // fuzzing has better things to do than to write zeros
       return file_->Preallocate(offset, count << store_->shift());
     }
-    std::vector<char> zeros(count << store_->shift());
-    Slice piece(zeros.data(), zeros.size());
-    return file_->WriteAt(offset, absl::MakeConstSpan(&piece, 1));
+    return file_->WriteZeros(offset, count << store_->shift());
   };
   Reach("grow");
   absl::Status status = grow_by(step);

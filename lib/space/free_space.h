@@ -104,6 +104,7 @@ class FreeSpace {
   uint64_t free_pages() const { return data_.pages() + meta_.pages(); }
   uint64_t pending_pages() const { return pending_pages_; }
   uint64_t freed_pages() const { return freed_pages_; }
+  uint64_t TakenPages() const;                       // by this transaction, for pages that are or will be written
   uint64_t run_pages() const { return run_pages_; }  // given out by AllocateRun in this transaction
   bool grew() const { return grown_pages_ > 0; }
   uint64_t file_pages() const { return file_pages_; }
@@ -132,7 +133,6 @@ class FreeSpace {
   bool IsFreeOrPending(Run run) const;
   void RemoveFrom(PageNumber end);
   uint64_t TakenRuns() const;
-  uint64_t TakenPages() const;
   bool KeepForOuter(Run run);
   uint64_t Overhead() const;
   uint64_t GrowthStep() const;
@@ -174,7 +174,7 @@ class FreeSpace {
   std::vector<PendingRun> StateOf(PageNumber start, PageNumber end) const;
   absl::Status DropObsoleteRecords(TxnId oldest_needed);
   LogRecord MakeRecord(const std::vector<NewSegment>& fresh) const;
-  uint64_t CountLogPages() const;
+  void CountLogPages();
 
   os::File* file_;
   const pager::PageStore* store_;
@@ -199,6 +199,7 @@ class FreeSpace {
   format::ChildRef newest_record_;
   TxnId newest_record_txn_ = 0;
   uint64_t log_pages_ = 0;            // of records_ and segments_
+  uint64_t record_pages_ = 0;         // of records_ alone
   uint64_t recent_commit_pages_ = 0;  // of the largest recent commit, decaying
   uint64_t peak_commit_pages_ = 0;    // the same, decaying slowly: over hundreds of commits
   bool last_commit_grew_ = false;     // the file

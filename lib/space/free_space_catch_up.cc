@@ -41,7 +41,7 @@ absl::StatusOr<bool> FreeSpace::CatchUp(const pager::View& view, const format::C
   JOHNNY_ASSIGN_OR_RETURN(segments_, ReadDirectory(view, std::move(last.segments)));
   newest_record_ = newest;
   newest_record_txn_ = last.txn;
-  log_pages_ = CountLogPages();
+  CountLogPages();
   last_commit_grew_ = false;
   Begin(txn);
   return true;

@@ -45,6 +45,40 @@ TEST_F(PosixTest, WritesMorePiecesThanOneSystemCallTakes) {
   EXPECT_EQ(Read(file.get(), 100, whole.size()), whole);
 }
 
+TEST_F(PosixTest, LargeWritesAndZerosArriveWhole) {
+  // They are cut at multiples of 4 KiB in the first 64 KiB, of 64 KiB behind.
+  auto file = Open("f", OpenMode::kCreateNew);
+  std::string model;
+  uint64_t random = 2004;
+  auto below = [&random](uint64_t limit) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    return (random >> 33) % limit;
+  };
+  for (int i = 0; i < 200; ++i) {
+    const uint64_t offset = below(4) == 0 ? below(5) * 65536 : below(300000);
+    std::vector<std::string> texts(below(5));
+    for (std::string& text : texts) {
+      text.assign(below(3) == 0 ? below(5) * 4096 : below(150000), static_cast<char>('a' + below(26)));
+    }
+    std::string whole;
+    for (const std::string& text : texts) {
+      whole += text;
+    }
+    if (below(4) == 0) {
+      whole.assign(below(200000), '\0');
+      ASSERT_TRUE(file->WriteZeros(offset, whole.size()).ok());
+    } else {
+      ASSERT_TRUE(Write(file.get(), offset, std::vector<Slice>(texts.begin(), texts.end())).ok());
+    }
+    if (!whole.empty()) {
+      model.resize(std::max(model.size(), offset + whole.size()));
+      model.replace(offset, whole.size(), whole);
+    }
+    ASSERT_EQ(*file->Size(), model.size());
+  }
+  EXPECT_TRUE(Read(file.get(), 0, model.size()) == model);
+}
+
 TEST_F(PosixTest, ShortWritesAreContinuedOrReported) {
   // A limit on the file's size makes the system write a part first and fail then. In a child: the limit is the process's.
   pid_t child = fork();
