@@ -52,8 +52,13 @@ int CompareBehindHead(const Byte* page, uint32_t index, Slice suffix) {
 size_t TailCost(size_t suffix_size) { return suffix_size > kHeadSize ? kTailHeader + suffix_size - kHeadSize : 0; }
 
 size_t SharedPrefix(absl::Span<const BranchEntry> entries) {
-  if (entries.size() < 3) {
-    return 0;  // one separator: a prefix would only move it
+  if (entries.size() < 2) {
+    return 0;
+  }
+  if (entries.size() == 2) {
+    // One separator shares all of itself; what the head can hold is compared fastest there.
+    Slice separator = entries[1].separator;
+    return separator.size() - std::min(separator.size(), kHeadSize);
   }
   // Of all, though the first and last would do if nothing were damaged.
   Slice shared = entries[1].separator;
@@ -82,15 +87,8 @@ uint32_t SearchBranch(const Byte* page, Slice key) {
   const format::PageHeader* header = Header(page);
   uint32_t count = header->count;
   size_t prefix = header->prefix;
-  if (prefix > 0) {
-    size_t common = std::min(prefix, key.size());
-    int order = common == 0 ? 0 : std::memcmp(key.data(), page + kPageHeaderSize, common);
-    if (order < 0 || (order == 0 && key.size() < prefix)) {
-      return 0;
-    }
-    if (order > 0) {
-      return count - 1;
-    }
+  if (key.size() < prefix || !EqualBytes(key.data(), page + kPageHeaderSize, prefix)) {
+    return CompareKeys(key, MakeSlice(page + kPageHeaderSize, prefix)) < 0 ? 0 : count - 1;
   }
   Slice suffix = key.substr(prefix);
   uint32_t head = HeadOf(suffix);

@@ -3,6 +3,10 @@
 #ifndef JOHNNY_NODE_KEY_H_
 #define JOHNNY_NODE_KEY_H_
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -49,18 +53,59 @@ inline size_t CommonPrefix(Slice a, Slice b) {
 // The shortest key s with left < s <= right.
 inline Slice ShortestSeparator(Slice left, Slice right) { return right.substr(0, CommonPrefix(left, right) + 1); }
 
-// First index of heads[0, n) (little-endian u32s at `heads`) whose head is >= `head`. Branch-free: the loop's trip count
-// depends on n alone and the step compiles to a conditional move.
+// Whether n bytes are equal. Keys and prefixes are short: calling memcmp costs more than comparing.
+inline bool EqualBytes(const void* left, const void* right, size_t n) {
+  const Byte* a = static_cast<const Byte*>(left);
+  const Byte* b = static_cast<const Byte*>(right);
+  if (n > 16) {
+    return std::memcmp(a, b, n) == 0;
+  }
+  if (n >= 8) {
+    return ((Load64(a) ^ Load64(b)) | (Load64(a + n - 8) ^ Load64(b + n - 8))) == 0;
+  }
+  if (n >= 4) {
+    return ((Load32(a) ^ Load32(b)) | (Load32(a + n - 4) ^ Load32(b + n - 4))) == 0;
+  }
+  if (n >= 2) {
+    return ((Load16(a) ^ Load16(b)) | (Load16(a + n - 2) ^ Load16(b + n - 2))) == 0;
+  }
+  return n == 0 || *a == *b;
+}
+
+// How far LowerBoundHead() may read behind the heads, whatever lies there. In a page that is no more than its arrays.
+inline constexpr size_t kHeadsReadAhead = 64;
+
+// First index of heads[0, n) (little-endian u32s at `heads`) whose head is >= `head`. Branch-free: the number of steps depends on
+// n alone, and a step is a mask because g++ 12 makes a jump of a conditional expression, which is mispredicted every other time.
+// The last 16 heads are compared at once.
 inline uint32_t LowerBoundHead(const Byte* heads, uint32_t n, uint32_t head) {
   const Byte* base = heads;
   uint32_t length = n;
-  while (length > 1) {
+#ifdef __SSE2__
+  constexpr uint32_t kAtOnce = 16;
+#else
+  constexpr uint32_t kAtOnce = 1;
+#endif
+  while (length > kAtOnce) {
     uint32_t half = length / 2;
-    base += Load32(base + 4 * (half - 1)) < head ? 4 * half : 0;
+    base += (size_t{0} - static_cast<size_t>(Load32(base + 4 * (half - 1)) < head)) & (size_t{4} * half);
     length -= half;
   }
-  uint32_t index = static_cast<uint32_t>(base - heads) / 4;
+  auto index = static_cast<uint32_t>(base - heads) / 4;
+#ifdef __SSE2__
+  const __m128i sign = _mm_set1_epi32(INT32_MIN);  // there is only a signed comparison
+  const __m128i wanted = _mm_xor_si128(_mm_set1_epi32(static_cast<int>(head)), sign);
+  auto less = [&](size_t at) {
+    return _mm_cmpgt_epi32(wanted, _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(base + at)), sign));
+  };
+  const __m128i low = _mm_packs_epi32(less(0), less(16));
+  const __m128i high = _mm_packs_epi32(less(32), less(48));
+  auto mask = static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high)));
+  // The first that is not less; what lies behind the heads does not count.
+  return index + static_cast<uint32_t>(__builtin_ctz(~mask | (uint32_t{1} << length)));
+#else
   return index + (length == 1 && Load32(base) < head ? 1 : 0);
+#endif
 }
 
 // End of the run of heads equal to `head` that begins at `from`.

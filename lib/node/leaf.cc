@@ -107,24 +107,28 @@ Position SearchLeaf(const Byte* page, Slice key) {
   return {low, false};
 }
 
-uint32_t FindInLeaf(const Byte* page, Slice key) {
+HeadRange EqualHeadsInLeaf(const Byte* page, Slice key) {
   const format::PageHeader* header = Header(page);
   uint32_t count = header->count;
   if (key.size() < header->prefix) {
-    return count;
+    return {count, count};
   }
   const Byte* heads = LeafHeads(page);
   uint32_t head = HeadOf(key.substr(header->prefix));
   uint32_t low = LowerBoundHead(heads, count, head);
   if (low == count || Load32(heads + 4 * low) != head) {
-    return count;
+    return {count, count};
   }
+  return {low, EndOfEqualHeads(heads, count, low, head)};
+}
+
+uint32_t FindAmong(const Byte* page, Slice key, HeadRange range) {
   // The prefix need not be compared before: a key that differs in it is equal to none.
-  uint32_t high = EndOfEqualHeads(heads, count, low, head);
+  auto [low, high] = range;
   while (low < high) {
     uint32_t middle = low + (high - low) / 2;
     Slice candidate = LeafKey(page, middle);
-    if (candidate.size() == key.size() && (key.empty() || std::memcmp(candidate.data(), key.data(), key.size()) == 0)) {
+    if (candidate.size() == key.size() && EqualBytes(candidate.data(), key.data(), key.size())) {
       return middle;
     }
     if (CompareKeys(candidate, key) < 0) {
@@ -133,8 +137,10 @@ uint32_t FindInLeaf(const Byte* page, Slice key) {
       high = middle;
     }
   }
-  return count;
+  return Header(page)->count;
 }
+
+uint32_t FindInLeaf(const Byte* page, Slice key) { return FindAmong(page, key, EqualHeadsInLeaf(page, key)); }
 
 void InitLeaf(Byte* page, uint32_t page_size) {
   std::memset(page, 0, kPageHeaderSize);

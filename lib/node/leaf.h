@@ -61,6 +61,13 @@ inline LeafEntry GetLeafEntry(const Byte* page, uint32_t index) {
 Position SearchLeaf(const Byte* page, Slice key);
 // The entry with exactly `key`, or count() when there is none; cheaper than SearchLeaf.
 uint32_t FindInLeaf(const Byte* page, Slice key);
+// The same in two steps, for who has other things to do while the entry is fetched: those that `key` may be among by their heads
+// (none: both ends are count()), then the one.
+struct HeadRange {
+  uint32_t low, high;
+};
+HeadRange EqualHeadsInLeaf(const Byte* page, Slice key);
+uint32_t FindAmong(const Byte* page, Slice key, HeadRange range);
 
 // Makes `page` an empty leaf; birth, number and checksum are settled when it is sealed.
 void InitLeaf(Byte* page, uint32_t page_size);

@@ -83,7 +83,7 @@ TEST(KeyTest, HeadSearchAgreesWithTheStandardLibrary) {
         rc::gen::oneOf(rc::gen::inRange<uint32_t>(0, 8), rc::gen::just(UINT32_MAX), rc::gen::arbitrary<uint32_t>()));
     std::sort(heads.begin(), heads.end());
     auto n = static_cast<uint32_t>(heads.size());
-    std::vector<Byte> bytes(4 * heads.size() + 1);
+    std::vector<Byte> bytes(4 * heads.size() + kHeadsReadAhead, *rc::gen::element<Byte>(0, 1, 0xff));  // what lies behind
     for (uint32_t i = 0; i < n; ++i) {
       Store32(bytes.data() + 4 * i, heads[i]);
     }

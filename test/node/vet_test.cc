@@ -184,11 +184,17 @@ TEST_P(VetTest, BranchTailsLieInThePage) {
 TEST_P(VetTest, BranchSeparatorsAreWithinTheLimit) {
   TestPage page(GetParam());
   std::string longest(format::MaxKeySize(GetParam()), 's');
-  ASSERT_TRUE(BuildBranch(page.data(), page.size(), 1, std::vector<BranchEntry>{{"", {1, 0, 0}}, {longest, {2, 0, 0}}}));
+  auto build = [&](Slice first) {
+    std::vector<BranchEntry> entries = {{"", {1, 0, 0}}, {first, {2, 0, 0}}, {longest, {3, 0, 0}}};
+    ASSERT_TRUE(BuildBranch(page.data(), page.size(), 1, entries));
+  };
+  build("a");
   EXPECT_EQ(Reason(page), "");
   longest += 's';
-  ASSERT_TRUE(BuildBranch(page.data(), page.size(), 1, std::vector<BranchEntry>{{"", {1, 0, 0}}, {longest, {2, 0, 0}}}));
+  build("a");
   EXPECT_EQ(Reason(page), "branch: separator reaches past the page");
+  build(Slice(longest).substr(0, longest.size() - 1));  // which is the prefix
+  EXPECT_EQ(Reason(page), "branch: impossible separator size");
 }
 
 TEST_P(VetTest, BranchTailsThatOverlapAreFoundByTheirSum) {
