@@ -14,8 +14,9 @@ using test::Kind;
 using test::Op;
 
 constexpr size_t kMostOperations = 20;
-constexpr uint32_t kMostAtOnce = 40;                            // entries that one operation puts or deletes
-constexpr int kKinds = static_cast<int>(Kind::kNestedEnd) + 1;  // the last one
+constexpr uint32_t kMostAtOnce = 40;                                 // entries that one operation puts, deletes or reads
+constexpr int kFirstKinds = static_cast<int>(Kind::kNestedEnd) + 1;  // what older inputs know
+constexpr int kLaterKinds = static_cast<int>(Kind::kBuilderEnd) + 1 - kFirstKinds;  // up to the last one
 
 johnny_options OptionsFor(uint8_t choice) {
   johnny_options options = SmallOptions();
@@ -32,13 +33,19 @@ johnny_options OptionsFor(uint8_t choice) {
 
 Op NextOp(InputReader* input) {
   Op op;
-  op.kind = static_cast<Kind>(input->Byte() % kKinds);
+  // Those that came later have the upper bytes, so that older inputs mostly mean what they meant.
+  constexpr int kFirstBytes = 6 * kFirstKinds;
+  int byte = input->Byte();
+  op.kind = static_cast<Kind>(byte < kFirstBytes ? byte % kFirstKinds : kFirstKinds + (byte - kFirstBytes) % kLaterKinds);
   op.a = input->Number(2);
   op.b = input->Number(2);
   op.c = input->Number(2);
   switch (op.kind) {
     case Kind::kPutMany:
     case Kind::kDeleteMany:
+    case Kind::kGetMany:
+    case Kind::kBatch:
+    case Kind::kBuilderAdd:
       op.b %= kMostAtOnce;
       break;
     case Kind::kCommit:

@@ -306,6 +306,13 @@ JOHNNY_API int johnny_txn_get_info(johnny_txn* txn, johnny_txn_info* info);
  * be NULL. */
 JOHNNY_API int johnny_get(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size, johnny_slice* value);
 
+/* Looks up `count` keys at once: in a database that does not fit the processor's caches several times faster than one by one,
+ * because their cache misses overlap. values[i] is the value of keys[i], with data NULL if there is none (an empty value has data
+ * that is not NULL); *found (may be NULL) how many there are. Keys may come in any order, and more than once; sorted ones are
+ * somewhat faster. NOT_FOUND is no error here. After an error the values mean nothing. Errors: CORRUPT, NO_TABLE, TXN_*. */
+JOHNNY_API int johnny_get_many(johnny_txn* txn, johnny_table* table, const johnny_slice* keys, size_t count, johnny_slice* values,
+                               size_t* found);
+
 /* JOHNNY_OK or JOHNNY_NOT_FOUND, without touching the value. */
 JOHNNY_API int johnny_exists(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size);
 
@@ -323,6 +330,21 @@ JOHNNY_API int johnny_put(johnny_txn* txn, johnny_table* table, const void* key,
 /* Removes the entry. NOT_FOUND if there is none; else as johnny_put. */
 JOHNNY_API int johnny_delete(johnny_txn* txn, johnny_table* table, const void* key, size_t key_size);
 
+/* One change of a batch. All zeros in `flags`: the entry is stored. */
+enum johnny_write_flag { JOHNNY_WRITE_DELETE = 1 /* the entry is removed; not an error if there is none */ };
+typedef struct johnny_write {
+  johnny_slice key;
+  johnny_slice value; /* ignored when deleting */
+  uint32_t flags;
+  uint32_t reserved; /* 0 */
+} johnny_write;
+
+/* Makes `count` changes, in key order whatever their order in `writes`, which is faster than single calls in random order. Of
+ * several for one key the last in `writes` counts. Keys and values are copied. Errors as johnny_put, by which nothing has changed
+ * yet: INVALID_ARGUMENT, KEY_TOO_LARGE, VALUE_TOO_LARGE, READ_ONLY_TXN, TXN_*, NO_TABLE. After any other error some of the
+ * changes may have been made, and the transaction can only be aborted: so use a nested one to undo a batch alone. */
+JOHNNY_API int johnny_write_batch(johnny_txn* txn, johnny_table* table, const johnny_write* writes, size_t count);
+
 /* Number of entries with from <= key < to; a NULL bound is open. Exact, O(log n). */
 JOHNNY_API int johnny_count(johnny_txn* txn, johnny_table* table, const johnny_slice* from, const johnny_slice* to,
                             uint64_t* count);
@@ -332,6 +354,15 @@ JOHNNY_API int johnny_rank(johnny_txn* txn, johnny_table* table, const void* key
 
 /* The n-th entry in key order, from 0. NOT_FOUND past the end. key and value may be NULL. O(log n). */
 JOHNNY_API int johnny_nth(johnny_txn* txn, johnny_table* table, uint64_t n, johnny_slice* key, johnny_slice* value);
+
+/* Splits the entries with from <= key < to (NULL: open) into `parts` parts of equal numbers of entries, for as many threads
+ * with a cursor of their own each: part i begins at bounds[i - 1] and ends before bounds[i], the first begins at `from`, the last
+ * ends at `to`. `bounds` has room for parts - 1 keys, which stay valid as those of a cursor do; *count is how many there are:
+ * fewer when there are fewer entries than parts. Exact to one entry, O(parts * log n). Threads need a transaction each;
+ * johnny_renew() or johnny_begin() may give them a newer snapshot, for which the bounds are as good. Errors: INVALID_ARGUMENT,
+ * CORRUPT, NO_TABLE, TXN_*. */
+JOHNNY_API int johnny_split_range(johnny_txn* txn, johnny_table* table, const johnny_slice* from, const johnny_slice* to,
+                                  size_t parts, johnny_slice* bounds, size_t* count);
 
 /* ---- Cursors ---------------------------------------------------------------------------------------------------- */
 
@@ -353,6 +384,15 @@ JOHNNY_API int johnny_cursor_first(johnny_cursor* cursor, johnny_slice* key, joh
 JOHNNY_API int johnny_cursor_last(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value);
 JOHNNY_API int johnny_cursor_next(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value);
 JOHNNY_API int johnny_cursor_prev(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value);
+
+/* As so many calls of johnny_cursor_next (prev) at once, at most `limit`: fills keys and values (either may be NULL), and *count.
+ * Fewer than `limit` entries mean that there are no more: the cursor then stands after the last (before the first) entry.
+ * NOT_FOUND: there is none. After another error *count entries are filled; a large value that cannot be read leaves the cursor on
+ * its entry, a page leaves it nowhere. INVALID_ARGUMENT: the limit is 0, or count is NULL. */
+JOHNNY_API int johnny_cursor_next_many(johnny_cursor* cursor, size_t limit, johnny_slice* keys, johnny_slice* values,
+                                       size_t* count);
+JOHNNY_API int johnny_cursor_prev_many(johnny_cursor* cursor, size_t limit, johnny_slice* keys, johnny_slice* values,
+                                       size_t* count);
 
 enum johnny_seek {
   JOHNNY_SEEK_EXACT = 0,
@@ -421,6 +461,37 @@ typedef struct johnny_table_scan_info {
 
 /* Reads every page of the table, except large values. Committed state only: a read transaction is needed. */
 JOHNNY_API int johnny_table_scan(johnny_txn* txn, johnny_table* table, johnny_table_scan_info* info);
+
+/* Brings the table's pages into memory and checks them, so that what is read first is as fast as what is read again: for when a
+ * machine has restarted. Large values are left out. `max_bytes`: no more than so much, upper pages first; 0: no limit. *bytes
+ * (may be NULL): what it came to. Needs a read transaction. Errors: CORRUPT, NO_MEMORY, WRONG_TXN, NO_TABLE, TXN_*. */
+JOHNNY_API int johnny_table_warm_up(johnny_txn* txn, johnny_table* table, uint64_t max_bytes, uint64_t* bytes);
+
+/* ---- Bulk loading ------------------------------------------------------------------------------------------------ */
+
+/* Builds a table's tree bottom-up from entries in ascending key order: each page is written once, full, and needs no memory
+ * afterwards. The table gets the new tree, and loses what it had, at johnny_builder_finish(); until then, and if the builder is
+ * given up, it is as it was. To other transactions the exchange happens when this one commits. */
+typedef struct johnny_builder johnny_builder;
+
+enum johnny_builder_flag { JOHNNY_BUILD_REPLACE = 1 /* the table's present entries go; without it the table must be empty */ };
+
+/* Begins. `fill_percent`: how full leaves get, 50 to 100; 0: 100, which is best for what is hardly changed later. The transaction
+ * may be used meanwhile, other tables' builders included, but not be given nested ones. A builder must be closed. Errors: EXISTS
+ * (the table has entries and JOHNNY_BUILD_REPLACE is not given), IN_USE (a nested transaction), READ_ONLY_TXN, INVALID_ARGUMENT,
+ * NO_TABLE, TXN_*, NO_MEMORY. */
+JOHNNY_API int johnny_builder_open(johnny_txn* txn, johnny_table* table, uint32_t flags, uint32_t fill_percent,
+                                   johnny_builder** builder);
+/* Adds an entry, whose key is greater than all before. Errors: NOT_ASCENDING, KEY_TOO_LARGE, VALUE_TOO_LARGE, INVALID_ARGUMENT
+ * (the builder goes on after these); SIZE_LIMIT, DISK_FULL, IO_ERROR, NO_MEMORY, CORRUPT, TXN_* (it can only be closed). */
+JOHNNY_API int johnny_builder_add(johnny_builder* builder, const void* key, size_t key_size, const void* value,
+                                  size_t value_size);
+/* Gives the table the new tree. A builder without entries empties the table. Errors as johnny_builder_add and johnny_table_clear;
+ * EXISTS if the table has got entries meanwhile and JOHNNY_BUILD_REPLACE is not given. */
+JOHNNY_API int johnny_builder_finish(johnny_builder* builder);
+/* Frees the builder; without johnny_builder_finish() its pages go back. Before or after the transaction's end. NULL is allowed.
+ * Should memory run out for giving them back, the transaction can only be aborted (johnny_txn_info.failed). */
+JOHNNY_API void johnny_builder_close(johnny_builder* builder);
 
 /* ---- Named snapshots -------------------------------------------------------------------------------------------- */
 

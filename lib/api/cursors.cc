@@ -63,6 +63,82 @@ int MoveCursor(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value, Mo
   });
 }
 
+// Entries of one leaf from index `first` on, `count` of them up- or downwards, to where *filled says.
+int DeliverRun(johnny_cursor* cursor, uint32_t first, uint32_t count, bool forward, johnny_slice* keys, johnny_slice* values,
+               size_t* filled) {
+  const Byte* leaf = cursor->cursor.leaf();
+  for (uint32_t i = 0; i < count; ++i) {
+    uint32_t index = forward ? first + i : first - i;
+    node::LeafEntry entry = node::GetLeafEntry(leaf, index);
+    if (values != nullptr) {
+      Slice bytes = entry.value.bytes;
+      if (entry.value.is_extent && cursor->owner->txn.ValueOf(entry.value, &bytes) != Lookup::kFound) {
+        cursor->cursor.MoveWithinLeaf(index);
+        return Fail(cursor->owner->txn.TakeError());
+      }
+      values[*filled] = ToSlice(bytes);
+    }
+    if (keys != nullptr) {
+      keys[*filled] = ToSlice(entry.key);
+    }
+    ++*filled;
+  }
+  return JOHNNY_OK;
+}
+
+int MoveMany(johnny_cursor* cursor, bool forward, size_t limit, johnny_slice* keys, johnny_slice* values, size_t* count) {
+  return Guard([&] {
+    if (int code = UseCursor(cursor); code != JOHNNY_OK) {
+      return code;
+    }
+    if (count == nullptr || limit == 0) {
+      return Fail(Code::kInvalidArgument, count == nullptr ? "count is a null pointer" : "the limit is 0");
+    }
+    *count = 0;
+    while (*count < limit) {
+      auto most = static_cast<uint32_t>(std::min<size_t>(limit - *count, UINT32_MAX));
+      uint32_t run = 0;
+      Lookup result = forward ? cursor->cursor.NextRun(most, &run) : cursor->cursor.PrevRun(most, &run);
+      if (result == Lookup::kError) {
+        return Fail(cursor->owner->txn.TakeError());
+      }
+      if (result == Lookup::kNotFound) {
+        return static_cast<int>(*count > 0 ? JOHNNY_OK : JOHNNY_NOT_FOUND);
+      }
+      uint32_t last = cursor->cursor.index();
+      uint32_t first = forward ? last - (run - 1) : last + (run - 1);
+      if (int code = DeliverRun(cursor, first, run, forward, keys, values, count); code != JOHNNY_OK) {
+        return code;
+      }
+    }
+    return static_cast<int>(JOHNNY_OK);
+  });
+}
+
+inline bool CanStep(const johnny_cursor* cursor) {
+  return cursor != nullptr && cursor->owner != nullptr && IsUsable(cursor->owner) && cursor->state->loaded &&
+         cursor->state->exists;
+}
+
+// johnny_cursor_next() and prev(), with a short way for the common case.
+template <typename Within, typename Move>
+inline int StepCursor(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value, Within within, Move move) {
+  if (!CanStep(cursor) || !within(cursor->cursor)) {
+    return MoveCursor(cursor, key, value, move);
+  }
+  node::LeafEntry entry = cursor->cursor.entry();
+  if (entry.value.is_extent) {
+    return MoveCursor(cursor, key, value, [](Cursor&) { return Lookup::kFound; });
+  }
+  if (key != nullptr) {
+    *key = ToSlice(entry.key);
+  }
+  if (value != nullptr) {
+    *value = ToSlice(entry.value.bytes);
+  }
+  return JOHNNY_OK;
+}
+
 // The current entry, for a change at the cursor.
 int CurrentKey(johnny_cursor* cursor, std::string* key) {
   if (int code = UseCursor(cursor); code != JOHNNY_OK) {
@@ -88,6 +164,8 @@ int CurrentKey(johnny_cursor* cursor, std::string* key) {
 
 using johnny::api::CurrentKey;
 using johnny::api::MoveCursor;
+using johnny::api::MoveMany;
+using johnny::api::StepCursor;
 using johnny::api::UseCursor;
 
 extern "C" {
@@ -168,11 +246,21 @@ int johnny_cursor_last(johnny_cursor* cursor, johnny_slice* key, johnny_slice* v
 }
 
 int johnny_cursor_next(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value) {
-  return MoveCursor(cursor, key, value, [](Cursor& c) { return c.Next(); });
+  return StepCursor(
+      cursor, key, value, [](Cursor& c) { return c.NextWithinLeaf(); }, [](Cursor& c) { return c.Next(); });
 }
 
 int johnny_cursor_prev(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value) {
-  return MoveCursor(cursor, key, value, [](Cursor& c) { return c.Prev(); });
+  return StepCursor(
+      cursor, key, value, [](Cursor& c) { return c.PrevWithinLeaf(); }, [](Cursor& c) { return c.Prev(); });
+}
+
+int johnny_cursor_next_many(johnny_cursor* cursor, size_t limit, johnny_slice* keys, johnny_slice* values, size_t* count) {
+  return MoveMany(cursor, /*forward=*/true, limit, keys, values, count);
+}
+
+int johnny_cursor_prev_many(johnny_cursor* cursor, size_t limit, johnny_slice* keys, johnny_slice* values, size_t* count) {
+  return MoveMany(cursor, /*forward=*/false, limit, keys, values, count);
 }
 
 int johnny_cursor_seek(johnny_cursor* cursor, const void* key, size_t key_size, uint32_t mode, johnny_slice* found_key,

@@ -20,19 +20,6 @@ using johnny::tree::Lookup;
 using johnny::txn::TableState;
 
 namespace johnny::api {
-namespace {
-
-int Translate(Lookup result, txn::Txn* txn) {
-  switch (result) {
-    case Lookup::kFound:
-      return JOHNNY_OK;
-    case Lookup::kNotFound:
-      return JOHNNY_NOT_FOUND;
-    case Lookup::kError:
-      return Fail(txn->TakeError());
-  }
-  return JOHNNY_INTERNAL;
-}
 
 int CheckKey(const void* key, size_t key_size) {
   return key != nullptr || key_size == 0 ? static_cast<int>(JOHNNY_OK)
@@ -46,6 +33,30 @@ int CheckNewKey(const johnny_txn* txn, const void* key, size_t key_size) {
     return Fail(Code::kKeyTooLarge, absl::StrCat("the key has ", key_size, " bytes; the limit is ", limit));
   }
   return CheckKey(key, key_size);
+}
+
+int CheckNewValue(const johnny_txn* txn, const void* value, size_t value_size) {
+  if (value == nullptr && value_size != 0) {
+    return Fail(Code::kInvalidArgument, "the value is a null pointer");
+  }
+  uint64_t limit = txn->env->db->store->reserved() / 2;
+  return value_size <= limit
+             ? static_cast<int>(JOHNNY_OK)
+             : Fail(Code::kValueTooLarge, absl::StrCat("the value has ", value_size, " bytes; the limit is ", limit));
+}
+
+namespace {
+
+int Translate(Lookup result, txn::Txn* txn) {
+  switch (result) {
+    case Lookup::kFound:
+      return JOHNNY_OK;
+    case Lookup::kNotFound:
+      return JOHNNY_NOT_FOUND;
+    case Lookup::kError:
+      return Fail(txn->TakeError());
+  }
+  return JOHNNY_INTERNAL;
 }
 
 int UseForWriting(johnny_txn* txn, johnny_table* table, TableState** state) {
@@ -82,6 +93,7 @@ int CheckName(const johnny_txn* txn, const char* name) {
 using johnny::api::CheckKey;
 using johnny::api::CheckName;
 using johnny::api::CheckNewKey;
+using johnny::api::CheckNewValue;
 using johnny::api::Translate;
 using johnny::api::UseForRemoval;
 using johnny::api::UseForWriting;
@@ -120,12 +132,8 @@ int johnny_put(johnny_txn* txn, johnny_table* table, const void* key, size_t key
     if (int code = CheckNewKey(txn, key, key_size); code != JOHNNY_OK) {
       return code;
     }
-    if (value == nullptr && value_size != 0) {
-      return Fail(Code::kInvalidArgument, "the value is a null pointer");
-    }
-    uint64_t limit = txn->env->db->store->reserved() / 2;
-    if (value_size > limit) {
-      return Fail(Code::kValueTooLarge, absl::StrCat("the value has ", value_size, " bytes; the limit is ", limit));
+    if (int code = CheckNewValue(txn, value, value_size); code != JOHNNY_OK) {
+      return code;
     }
     johnny::tree::PutMode mode = johnny::tree::PutMode::kUpsert;
     switch (flags) {

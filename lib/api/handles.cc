@@ -194,6 +194,10 @@ void GiveHandleBack(johnny_txn* txn) {
     cursor->owner = nullptr;
   }
   txn->cursors.clear();
+  for (johnny_builder* builder : txn->builders) {
+    builder->owner = nullptr;
+  }
+  txn->builders.clear();
   bool kept = !txn->txn.write() && t_handles.Keep(txn);
   if (!kept) {
     GiveToEnv(txn);

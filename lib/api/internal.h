@@ -25,6 +25,7 @@ struct johnny_txn {
   const uint64_t fork_generation = johnny::os::ForkGeneration();
   johnny::txn::Txn txn;
   std::vector<johnny_cursor*> cursors;
+  std::vector<johnny_builder*> builders;
   johnny_txn* parent = nullptr;  // that it is nested in
   johnny_txn* child = nullptr;   // the open one nested in it
   johnny_txn* next_idle = nullptr;
@@ -35,6 +36,15 @@ struct johnny_cursor {
   johnny::txn::TableState* state;
   const johnny::txn::Table* table;
   johnny::cursor::Cursor cursor;
+};
+
+struct johnny_builder {
+  johnny_txn* owner;  // null once the transaction has ended
+  johnny_table* table;
+  bool replace;
+  bool finished = false;
+  bool broken = false;
+  std::unique_ptr<johnny::tree::TreeBuilder> tree;
 };
 
 // An open database, however often this process has opened it.
@@ -108,9 +118,25 @@ inline int NullPointer() { return Fail(Code::kInvalidArgument, "a null pointer")
 int UseEnv(const johnny_env* env);
 // JOHNNY_OK if the transaction can be used for reading, with its table's state; else the misuse's code.
 int UseTxn(johnny_txn* txn);
+inline bool IsUsable(johnny_txn* txn) {
+  return txn != nullptr && txn->fork_generation == os::ForkGeneration() && txn->txn.active() && !txn->txn.paused() &&
+         !txn->txn.IsGone();
+}
 // JOHNNY_OK if it is a write transaction that may go on.
 int UseForChange(johnny_txn* txn);
-int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state);
+int UseNamedTable(johnny_txn* txn, johnny_table* table, txn::TableState** state);
+inline int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state) {
+  if (table == nullptr && IsUsable(txn)) {
+    *state = txn->txn.main_table();
+    return JOHNNY_OK;
+  }
+  return UseNamedTable(txn, table, state);
+}
+
+// The limits of what is stored; keys and values that are looked up have none.
+int CheckKey(const void* key, size_t key_size);
+int CheckNewKey(const johnny_txn* txn, const void* key, size_t key_size);
+int CheckNewValue(const johnny_txn* txn, const void* value, size_t value_size);
 
 // Copies a struct that may be shorter or longer in the caller's version: *out has its struct_size set by the caller.
 template <typename T>

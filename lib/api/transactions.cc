@@ -2,6 +2,7 @@
 #include <johnny/johnny.h>
 
 #include <algorithm>
+#include <new>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -24,6 +25,20 @@ void DetachCursors(johnny_txn* txn) {
     auto& of_table = cursor->state->cursors;
     of_table.erase(std::remove(of_table.begin(), of_table.end(), &cursor->cursor), of_table.end());
   }
+}
+
+// Gives back the pages of trees that no table has got.
+absl::Status AbandonBuilders(johnny_txn* txn) {
+  try {
+    for (johnny_builder* builder : txn->builders) {
+      builder->broken = true;
+      JOHNNY_RETURN_IF_ERROR(builder->tree->Abandon());
+    }
+  } catch (const std::bad_alloc&) {
+    txn->txn.Fail();  // free space may be half way, so that its rollback cannot be relied on
+    throw;
+  }
+  return absl::OkStatus();
 }
 
 // Gives up the handle of a transaction, and those of what is nested in it, first. What has not committed is aborted.
@@ -53,6 +68,9 @@ absl::Status CommitAll(johnny_txn* txn, Durability durability) {
     }
   }
   DetachCursors(txn);
+  if (!txn->txn.failed()) {
+    JOHNNY_RETURN_IF_ERROR(AbandonBuilders(txn));
+  }
   return txn->txn.Commit(durability);
 }
 
@@ -69,8 +87,7 @@ int CheckActive(const johnny_txn* txn) {
 }  // namespace
 
 int UseTxn(johnny_txn* txn) {
-  if (txn != nullptr && txn->fork_generation == os::ForkGeneration() && txn->txn.active() && !txn->txn.paused() &&
-      !txn->txn.IsGone()) {
+  if (IsUsable(txn)) {
     return JOHNNY_OK;
   }
   if (int code = CheckActive(txn); code != JOHNNY_OK || txn == nullptr) {
@@ -96,7 +113,7 @@ int UseForChange(johnny_txn* txn) {
   return JOHNNY_OK;
 }
 
-int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state) {
+int UseNamedTable(johnny_txn* txn, johnny_table* table, txn::TableState** state) {
   if (int code = UseTxn(txn); code != JOHNNY_OK) {
     return code;
   }
@@ -159,6 +176,9 @@ int johnny_begin_nested(johnny_txn* parent, uint32_t flags, johnny_txn** out) {
     }
     if (int code = johnny::api::UseForChange(parent); code != JOHNNY_OK) {
       return code;
+    }
+    if (!parent->builders.empty()) {
+      return Fail(Code::kInUse, "a builder is open in this transaction; close it first");
     }
     if (parent->txn.depth() >= JOHNNY_MAX_NESTING) {
       return Fail(Code::kInvalidArgument, absl::StrCat("transactions nest no deeper than ", JOHNNY_MAX_NESTING));

@@ -1,5 +1,7 @@
 #include "cursor/cursor.h"
 
+#include <algorithm>
+
 namespace johnny::cursor {
 
 using node::Header;
@@ -127,6 +129,38 @@ Lookup Cursor::Prev() {
   }
   path_.leaf().index = index;
   state_ = State::kOn;
+  return Lookup::kFound;
+}
+
+Lookup Cursor::NextRun(uint32_t limit, uint32_t* count) {
+  Lookup result = Next();
+  *count = result == Lookup::kFound ? 1 : 0;
+  if (result != Lookup::kFound) {
+    return result;
+  }
+  tree::Path::Step& leaf = path_.leaf();
+  uint32_t end = std::min<uint64_t>(Header(leaf.page)->count, uint64_t{leaf.index} + limit);
+  if (has_upper_ && end > leaf.index + 1 && !InUpper(node::LeafKey(leaf.page, end - 1))) {
+    end = std::clamp(node::SearchLeaf(leaf.page, upper_).index, leaf.index + 1, end);
+  }
+  *count = end - leaf.index;
+  leaf.index = end - 1;
+  return Lookup::kFound;
+}
+
+Lookup Cursor::PrevRun(uint32_t limit, uint32_t* count) {
+  Lookup result = Prev();
+  *count = result == Lookup::kFound ? 1 : 0;
+  if (result != Lookup::kFound) {
+    return result;
+  }
+  tree::Path::Step& leaf = path_.leaf();
+  uint32_t begin = leaf.index - std::min(leaf.index, limit - 1);
+  if (has_lower_ && begin < leaf.index && !InLower(node::LeafKey(leaf.page, begin))) {
+    begin = std::clamp(node::SearchLeaf(leaf.page, lower_).index, begin, leaf.index);
+  }
+  *count = leaf.index - begin + 1;
+  leaf.index = begin;
   return Lookup::kFound;
 }
 

@@ -64,6 +64,7 @@ absl::StatusOr<uint32_t> FrameArena::Allocate() {
 }
 
 void FrameArena::Free(uint32_t frame) {
+  NewEpoch();
   JOHNNY_DCHECK(frame < used_ && owner_[frame] != kNobody);
   if (owner_[frame] == depth_) {
     owner_[frame] = kNobody;
@@ -77,6 +78,7 @@ void FrameArena::Free(uint32_t frame) {
 }
 
 void FrameArena::BeginNested() {
+  NewEpoch();
   JOHNNY_CHECK(depth_ < kMaxDepth);
   outer_.push_back({limit_, std::move(made_), std::move(kept_)});
   made_.clear();
@@ -86,6 +88,7 @@ void FrameArena::BeginNested() {
 }
 
 void FrameArena::CommitNested() {
+  NewEpoch();
   Level outer = std::move(outer_.back());
   outer_.pop_back();
   --depth_;
@@ -107,6 +110,7 @@ void FrameArena::CommitNested() {
 }
 
 void FrameArena::AbortNested() {
+  NewEpoch();
   for (uint32_t frame : made_) {
     if (owner_[frame] == depth_) {
       Free(frame);
@@ -120,6 +124,7 @@ void FrameArena::AbortNested() {
 }
 
 void FrameArena::Reset() {
+  NewEpoch();
   free_.clear();
   if (kGuardPages) {
     Poison(memory_.data(), used_ << stride_shift_);

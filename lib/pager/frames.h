@@ -57,6 +57,11 @@ class FrameArena {
   // A nested level cannot spill what is not its own, so it has some room for itself in any case.
   bool over_budget() const { return live() > limit_; }
 
+  // Changes whenever a frame that was there may be gone or belong to another level, or counts have been settled: what remembers
+  // frames compares it.
+  uint64_t epoch() const { return epoch_; }
+  void NewEpoch() { ++epoch_; }
+
   // Ages for spilling: touching marks a frame as used at the current tick.
   void Touch(uint32_t frame) { stamp_[frame] = tick_; }
   void Tick() { ++tick_; }
@@ -82,6 +87,7 @@ class FrameArena {
   static constexpr uint8_t kNobody = 0xff;  // owner of a free frame
   static_assert(kMaxDepth < kNobody);
 
+  uint64_t epoch_ = 0;
   size_t budget_ = 0;
   size_t limit_ = 0;  // of live frames, for the innermost level
   size_t capacity_ = 0;

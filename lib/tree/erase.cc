@@ -38,6 +38,10 @@ absl::Status TreeWriter::Erase(Slice key, bool* found) {
 
 absl::Status TreeWriter::AfterErase() {
   const Byte* leaf = Page(0);
+  const bool rebalance = path_.top > 0 && node::LeafBytesUsed(leaf) < page_size() / kTooEmpty;
+  if (Header(leaf)->count == 0 || rebalance) {
+    context_->frames->NewEpoch();  // what places are remembered, are not where they were
+  }
   if (Header(leaf)->count == 0) {
     JOHNNY_RETURN_IF_ERROR(FreePage(RefOf(leaf), leaf));
     record_->leaf_pages--;
@@ -47,7 +51,7 @@ absl::Status TreeWriter::AfterErase() {
     }
     return RemoveChild(1, path_.steps[1].index);
   }
-  return path_.top > 0 && node::LeafBytesUsed(leaf) < page_size() / kTooEmpty ? RebalanceLeaf() : absl::OkStatus();
+  return rebalance ? RebalanceLeaf() : absl::OkStatus();
 }
 
 // Merges the leaf with a sibling, or takes entries from one that is too full to merge with.

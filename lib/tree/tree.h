@@ -23,7 +23,8 @@ struct Path {
     uint32_t index;
   };
   Step steps[format::kMaxLevel + 1];
-  int top = -1;  // level of the root; -1: the tree is empty
+  int top = -1;          // level of the root; -1: the tree is empty
+  bool stepped = false;  // to another leaf since the search
 
   Step& leaf() { return steps[0]; }
   const Step& leaf() const { return steps[0]; }
@@ -51,6 +52,11 @@ inline Lookup Get(const pager::View& view, const TableRecord& record, Slice key,
   *value = node::GetLeafEntry(page, index).value;
   return Lookup::kFound;
 }
+
+// The same for many keys, several at a time level by level, so that their cache misses overlap. values[i].bytes.data() is null
+// where there is none. *found: how many there are. kFound or kError.
+Lookup GetMany(const pager::View& view, const TableRecord& record, absl::Span<const Slice> keys, node::LeafValue* values,
+               size_t* found);
 
 // Fills *path down to the lower bound of `key` within the leaf whose range holds it (index may be the leaf's count).
 Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Path* path);

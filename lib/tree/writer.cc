@@ -149,52 +149,111 @@ absl::Status TreeWriter::FreeExtent(const LeafValue& value) {
 
 // ---- Put ----
 
-// Writes a value that is too large for a leaf to an extent; *stored is what the leaf will hold.
-absl::Status TreeWriter::StoreValue(Slice key, Slice value, std::string* reference, LeafValue* stored) {
+absl::Status StoreLargeValue(const WriteContext& context, TableRecord* record, Slice key, Slice value, std::string* reference,
+                             LeafValue* stored) {
   *stored = {value, false};
-  if (LeafEntry{key, *stored}.size() <= format::MaxInlineEntry(page_size())) {
+  uint32_t page_size = context.view->page_size();
+  if (LeafEntry{key, *stored}.size() <= format::MaxInlineEntry(page_size)) {
     return absl::OkStatus();
   }
-  uint64_t pages = format::ExtentPages(value.size(), page_size());
-  JOHNNY_ASSIGN_OR_RETURN(PageNumber first, context_->space->AllocateRun(pages));
-  context_->view->set_page_count(context_->space->page_count());
-  auto extent = pager::WriteExtent(context_->file, *context_->view->store(), first, context_->txn, value);
+  uint64_t pages = format::ExtentPages(value.size(), page_size);
+  JOHNNY_ASSIGN_OR_RETURN(PageNumber first, context.space->AllocateRun(pages));
+  context.view->set_page_count(context.space->page_count());
+  auto extent = pager::WriteExtent(context.file, *context.view->store(), first, context.txn, value);
   if (!extent.ok()) {
-    JOHNNY_RETURN_IF_ERROR(context_->space->Free(first, pages, context_->txn));
+    JOHNNY_RETURN_IF_ERROR(context.space->Free(first, pages, context.txn));
     return extent.status();
   }
   reference->resize(format::kExtentRefSize);
   format::StoreExtentRef(reference->data(), *extent);
   *stored = {*reference, true};
-  record_->extent_pages += pages;
-  record_->large_values += 1;
+  record->extent_pages += pages;
+  record->large_values += 1;
   return absl::OkStatus();
+}
+
+// Whether `key` belongs into the leaf of the last put, whose path is still what it was.
+bool TreeWriter::IsWithinLast(Slice key, PutMode mode) const {
+  if (last_ == nullptr || !last_->armed || last_->epoch != context_->frames->epoch()) {
+    return false;
+  }
+  if (mode == PutMode::kAppend && last_->has_upper) {
+    return false;
+  }
+  return (!last_->has_upper || node::CompareKeys(key, last_->upper) < 0) &&
+         (!last_->has_lower || node::CompareKeys(key, last_->lower) >= 0);
+}
+
+// Fills path_ with the lower bound of `key`, which is at the end of the table in kAppend mode. kNotFound there too: what is the
+// last key is for the caller to compare.
+Lookup TreeWriter::FindPlace(Slice key, PutMode mode) {
+  dirty_ = IsWithinLast(key, mode);
+  if (!dirty_) {
+    return mode == PutMode::kAppend ? SearchEdge(*context_->view, *record_, /*right=*/true, &path_)
+                                    : Search(*context_->view, *record_, key, &path_);
+  }
+  path_.top = last_->path.top;
+  std::copy_n(last_->path.steps, path_.top + 1, path_.steps);
+  if (mode == PutMode::kAppend) {
+    path_.leaf().index = Header(Page(0))->count - 1u;
+    return Lookup::kFound;
+  }
+  node::Position position = node::SearchLeaf(Page(0), key);
+  path_.leaf().index = position.index;
+  return position.found ? Lookup::kFound : Lookup::kNotFound;
+}
+
+// After a put that changed nothing but the leaf of path_.
+void TreeWriter::RememberPlace() {
+  if (last_ == nullptr || dirty_) {
+    return;
+  }
+  uint64_t epoch = context_->frames->epoch();
+  bool again = last_->leaf == Page(0) && last_->epoch == epoch;
+  last_->leaf = Page(0);
+  last_->epoch = epoch;
+  last_->armed = false;
+  if (!again) {
+    return;
+  }
+  last_->path.top = path_.top;
+  std::copy_n(path_.steps, path_.top + 1, last_->path.steps);
+  last_->has_lower = last_->has_upper = false;
+  for (int level = 1; level <= path_.top && !(last_->has_lower && last_->has_upper); ++level) {
+    const Path::Step& step = path_.steps[level];
+    if (!last_->has_lower && step.index > 0) {
+      last_->lower.clear();
+      node::AppendSeparator(step.page, step.index, &last_->lower);
+      last_->has_lower = true;
+    }
+    if (!last_->has_upper && step.index + 1 < Header(step.page)->count) {
+      last_->upper.clear();
+      node::AppendSeparator(step.page, step.index + 1, &last_->upper);
+      last_->has_upper = true;
+    }
+  }
+  last_->armed = true;
 }
 
 absl::Status TreeWriter::Put(Slice key, Slice value, PutMode mode, bool may_use_reserve) {
   may_use_reserve_ = may_use_reserve;
-  Lookup result = Lookup::kNotFound;
-  if (mode == PutMode::kAppend) {
-    result = SearchEdge(*context_->view, *record_, /*right=*/true, &path_);
-    if (result == Lookup::kFound) {
-      if (node::CompareKeys(node::LeafKey(Page(0), path_.leaf().index), key) >= 0) {
-        return MakeStatus(Code::kNotAscending, "the key to append is not greater than the table's last key");
-      }
-      path_.leaf().index++;
-      result = Lookup::kNotFound;
-    }
-  } else {
-    result = Search(*context_->view, *record_, key, &path_);
-  }
+  Lookup result = FindPlace(key, mode);
   if (result == Lookup::kError) {
     return context_->view->TakeError();
+  }
+  if (mode == PutMode::kAppend && result == Lookup::kFound) {
+    if (node::CompareKeys(node::LeafKey(Page(0), path_.leaf().index), key) >= 0) {
+      return MakeStatus(Code::kNotAscending, "the key to append is not greater than the table's last key");
+    }
+    path_.leaf().index++;
+    result = Lookup::kNotFound;
   }
   if (result == Lookup::kFound && mode == PutMode::kNoOverwrite) {
     return MakeStatus(Code::kExists, "the key is already there");
   }
   std::string reference;
   LeafValue stored;
-  JOHNNY_RETURN_IF_ERROR(StoreValue(key, value, &reference, &stored));
+  JOHNNY_RETURN_IF_ERROR(StoreLargeValue(*context_, record_, key, value, &reference, &stored));
   absl::Status status = PutStored(key, stored, result == Lookup::kFound ? PutMode::kUpsert : PutMode::kAppend);
   if (!status.ok() && stored.is_extent) {
     JOHNNY_RETURN_IF_ERROR(FreeExtent(stored));
@@ -208,13 +267,17 @@ absl::Status TreeWriter::PutStored(Slice key, const LeafValue& stored, PutMode m
   if (path_.top < 0) {
     return MakeRoot(entry);
   }
-  JOHNNY_RETURN_IF_ERROR(DirtyPath());
+  if (dirty_) {
+    context_->frames->Touch(pager::FrameIndex(RefOf(Page(0))));
+  } else {
+    JOHNNY_RETURN_IF_ERROR(DirtyPath());
+  }
   uint32_t index = path_.leaf().index;
   if (mode == PutMode::kUpsert) {
     LeafValue old = node::GetLeafEntry(Page(0), index).value;
     std::string old_reference(old.is_extent ? old.bytes : Slice());
     size_t size_change = stored.bytes.size() - std::min(stored.bytes.size(), old.bytes.size());
-    if (node::LeafBytesUsed(Page(0)) + size_change > page_size()) {
+    if (size_change > 0 && node::LeafBytesUsed(Page(0)) + size_change > page_size()) {
       // It will have to move, so nothing may fail for want of room once the old entry is gone.
       JOHNNY_RETURN_IF_ERROR(EnsureRoom(2 * static_cast<uint64_t>(path_.top) + 6));
     }
@@ -223,13 +286,17 @@ absl::Status TreeWriter::PutStored(Slice key, const LeafValue& stored, PutMode m
       JOHNNY_RETURN_IF_ERROR(FreeExtent({old_reference, true}));
     }
     if (replaced) {
+      RememberPlace();
       return absl::OkStatus();
     }
     node::RemoveFromLeaf(Dirty(0), index);
     record_->root.entries--;
   }
-  if (!node::InsertIntoLeaf(Dirty(0), page_size(), index, entry)) {
+  if (node::InsertIntoLeaf(Dirty(0), page_size(), index, entry)) {
+    RememberPlace();
+  } else {
     JOHNNY_RETURN_IF_ERROR(EnsureRoom(2 * static_cast<uint64_t>(path_.top) + 6));
+    context_->frames->NewEpoch();  // what places are remembered, are not where they were
     JOHNNY_RETURN_IF_ERROR(SplitLeaf(entry));
   }
   record_->root.entries++;

@@ -34,9 +34,23 @@ struct WriteContext {
 // What to do when the key is, or is not, there.
 enum class PutMode { kUpsert, kNoOverwrite, kAppend };
 
+// Where the last put of a transaction went, so that one that follows in the same leaf need not come down from the root:
+// sequential loads, sorted batches. Valid while the arena's epoch is the same.
+struct LastPut {
+  const Byte* leaf = nullptr;
+  uint64_t epoch = 0;
+  // Filled when a second put has found the same leaf: its path, of frames that the innermost level owns, and its range of keys.
+  bool armed = false;
+  bool has_lower = false, has_upper = false;
+  std::string lower, upper;
+  Path path;
+};
+
 class TreeWriter {
  public:
-  TreeWriter(WriteContext* context, TableRecord* record) : context_(context), record_(record) {}
+  // `last`, of this tree, may be null.
+  TreeWriter(WriteContext* context, TableRecord* record, LastPut* last = nullptr)
+      : context_(context), record_(record), last_(last) {}
 
   // kOk, kExists or kNotAscending by mode; value_size up to the limit of an extent is the caller's to check.
   absl::Status Put(Slice key, Slice value, PutMode mode, bool may_use_reserve = false);
@@ -65,7 +79,9 @@ class TreeWriter {
   absl::Status FreePage(const ChildRef& ref, const Byte* page);
   absl::Status FreeExtent(const node::LeafValue& value);
 
-  absl::Status StoreValue(Slice key, Slice value, std::string* reference, node::LeafValue* stored);
+  Lookup FindPlace(Slice key, PutMode mode);
+  bool IsWithinLast(Slice key, PutMode mode) const;
+  void RememberPlace();
   absl::Status PutStored(Slice key, const node::LeafValue& stored, PutMode mode);
   absl::Status MakeRoot(const node::LeafEntry& entry);
   absl::Status SplitLeaf(const node::LeafEntry& entry);
@@ -88,9 +104,16 @@ class TreeWriter {
 
   WriteContext* context_;
   TableRecord* record_;
+  LastPut* last_;
   Path path_;
+  bool dirty_ = false;            // path_ is one of frames that the innermost level owns, marked as changed
   bool may_use_reserve_ = false;  // deletes may use pages that puts may not
 };
+
+// Writes a value that is too large for a leaf to an extent, counted in *record; *stored is what the leaf will hold, in *reference
+// if need be.
+absl::Status StoreLargeValue(const WriteContext& context, TableRecord* record, Slice key, Slice value, std::string* reference,
+                             node::LeafValue* stored);
 
 // ---- Seal ----
 

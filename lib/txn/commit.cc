@@ -39,7 +39,7 @@ class Committer {
     return db_.AwaitPublished(master_.txn, &txn_.committing_);
   }
 
-  uint64_t bytes_written() const { return pages_.size() * uint64_t{db_.page_size()}; }
+  uint64_t bytes_written() const { return taken_pages_ * db_.page_size(); }
 
  private:
   tree::WriteContext Context() { return txn_.Context(); }
@@ -149,6 +149,7 @@ class Committer {
     JOHNNY_RETURN_IF_ERROR(tree::SealFrames(Context(), roots, &meta, &meta, &pages_));
 
     JOHNNY_ASSIGN_OR_RETURN(log_, db_.space->Seal());
+    taken_pages_ = db_.space->TakenPages();  // those written before the commit are among them
     for (size_t i = 0; i < log_.pages.size(); ++i) {
       pages_.emplace_back(log_.pages[i], log_.bytes.data() + i * db_.page_size());
     }
@@ -172,6 +173,7 @@ class Committer {
   Durability durability_;
   std::vector<ChangedTable> changed_;
   tree::SealedPages pages_;
+  uint64_t taken_pages_ = 0;
   space::SealedLog log_;
   format::MasterPage master_;
 };

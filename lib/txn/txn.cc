@@ -1,6 +1,7 @@
 #include "txn/txn.h"
 
 #include <algorithm>
+#include <array>
 #include <new>
 #include <utility>
 
@@ -272,6 +273,7 @@ absl::Status Txn::CreateTable(Table* table) {
   catalog_.changed = true;
   MarkLoaded(state);
   state->record = {};
+  state->last_put = {};
   state->exists = state->changed = true;
   table_count_++;
   return absl::OkStatus();
@@ -331,6 +333,7 @@ absl::Status Txn::RenameTable(Table* table, Table* to) {
   TableState* renamed = StateAt(*to);
   state = StateAt(*table);
   renamed->record = state->record;
+  db_->frames.NewEpoch();
   state->exists = state->changed = false;
   state->record = {};
   table_count_--;
@@ -353,10 +356,25 @@ Lookup Txn::ValueOf(const node::LeafValue& stored, Slice* value) {
   return Lookup::kFound;
 }
 
-Lookup Txn::Get(TableState* state, Slice key, Slice* value) {
-  node::LeafValue stored;
-  Lookup result = tree::Get(view_, state->record, key, &stored);
-  return result == Lookup::kFound && value != nullptr ? ValueOf(stored, value) : result;
+Lookup Txn::GetMany(TableState* state, absl::Span<const Slice> keys, Slice* values, size_t* found) {
+  constexpr size_t kChunk = 64;
+  std::array<node::LeafValue, kChunk> stored;
+  *found = 0;
+  for (size_t first = 0; first < keys.size(); first += kChunk) {
+    absl::Span<const Slice> chunk = keys.subspan(first, kChunk);
+    size_t of_chunk = 0;
+    if (tree::GetMany(view_, state->record, chunk, stored.data(), &of_chunk) == Lookup::kError) {
+      return Lookup::kError;
+    }
+    *found += of_chunk;
+    for (size_t i = 0; i < chunk.size(); ++i) {
+      values[first + i] = stored[i].bytes;
+      if (stored[i].is_extent && ValueOf(stored[i], &values[first + i]) == Lookup::kError) {
+        return Lookup::kError;
+      }
+    }
+  }
+  return Lookup::kFound;
 }
 
 absl::Status Txn::Put(TableState* state, Slice key, Slice value, tree::PutMode mode) {
@@ -373,10 +391,50 @@ absl::Status Txn::Put(TableState* state, Slice key, Slice value, tree::PutMode m
   JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
   JOHNNY_RETURN_IF_ERROR(DirtyRecord(*state, /*may_use_reserve=*/false));
   tree::WriteContext context = Context();
-  absl::Status status = tree::TreeWriter(&context, &state->record).Put(key, value, mode);
+  absl::Status status = tree::TreeWriter(&context, &state->record, &state->last_put).Put(key, value, mode);
   // A refused put may have made copies of the path already, whose originals are given up.
   state->changed |= status.ok() || pager::IsFrame(state->record.root);
   return status.ok() ? status : AfterChange(std::move(status));
+}
+
+bool Txn::MayChange(Slice bytes) const {
+  const auto* store = db_->store.get();
+  // Committed pages stay as they are; but which of those in the mapping are the transaction's own is not worth finding out.
+  return db_->frames.Contains(bytes.data()) || (Data(bytes) >= store->base() && Data(bytes) < store->base() + store->reserved());
+}
+
+absl::Status Txn::WriteBatch(TableState* state, absl::Span<const Write> writes) {
+  for (const Write& write : writes) {
+    bool found = false;
+    absl::Status status =
+        write.erase ? Erase(state, write.key, &found) : Put(state, write.key, write.value, tree::PutMode::kUpsert);
+    if (!status.ok()) {
+      failed_ = true;  // part of it is done
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::unique_ptr<tree::TreeBuilder> Txn::NewBuilder(uint32_t fill_percent) {
+  return std::make_unique<tree::TreeBuilder>(Context(), fill_percent);
+}
+
+absl::Status Txn::FinishBuilding(TableState* state, tree::TreeBuilder* builder, bool replace) {
+  JOHNNY_RETURN_IF_ERROR(BeforeChange(state));
+  if (!replace && !state->record.empty()) {
+    return MakeStatus(Code::kExists, "the table has entries");
+  }
+  JOHNNY_RETURN_IF_ERROR(DirtyRecord(*state, /*may_use_reserve=*/false));
+  format::TableRecord built;
+  JOHNNY_RETURN_IF_ERROR(AfterChange(builder->Finish(&built)));
+  tree::WriteContext context = Context();
+  JOHNNY_RETURN_IF_ERROR(AfterChange(tree::TreeWriter(&context, &state->record).Clear()));
+  state->record = built;
+  state->changed = true;
+  db_->frames.NewEpoch();
+  builder->Release();
+  return absl::OkStatus();
 }
 
 absl::Status Txn::Erase(TableState* state, Slice key, bool* found) {

@@ -12,6 +12,7 @@
 
 #include "cursor/cursor.h"
 #include "format/snapshot_record.h"
+#include "tree/builder.h"
 #include "tree/writer.h"
 #include "txn/database.h"
 
@@ -27,6 +28,7 @@ struct TableState {
   bool loaded = false;
   bool exists = false;
   bool changed = false;  // the catalog's record of it is out of date
+  tree::LastPut last_put;
   std::vector<Cursor*> cursors;
 };
 
@@ -73,6 +75,7 @@ class Txn {
   Database* db() const { return db_; }
 
   // ---- Tables ----
+  TableState* main_table() { return &main_; }
   // The state of a table in this transaction; null with *status kNoTable, kCorrupt ... `table` null: the main one.
   TableState* Resolve(const Table* table, absl::Status* status);
   // Whether the catalog has a table of this name, before this transaction's changes that have no handle yet. kError: TakeError().
@@ -97,10 +100,33 @@ class Txn {
 
   // ---- Entries ----
   // The value in place; large ones are checked. kError: TakeError().
-  Lookup Get(TableState* state, Slice key, Slice* value);
+  Lookup Get(TableState* state, Slice key, Slice* value) {
+    node::LeafValue stored;
+    Lookup result = tree::Get(view_, state->record, key, &stored);
+    if (result != Lookup::kFound || value == nullptr) {
+      return result;
+    }
+    *value = stored.bytes;
+    return stored.is_extent ? ValueOf(stored, value) : result;
+  }
+  // Those of several keys; values[i].data() is null where there is none. kFound or kError.
+  Lookup GetMany(TableState* state, absl::Span<const Slice> keys, Slice* values, size_t* found);
   // The value of an entry that a cursor or search stands on.
   Lookup ValueOf(const node::LeafValue& stored, Slice* value);
   absl::Status Put(TableState* state, Slice key, Slice value, tree::PutMode mode);
+  // Whether a change of this transaction may write to these bytes: a frame, or a page that the transaction itself has written.
+  bool MayChange(Slice bytes) const;
+  // The changes of a batch in the order given, which should be that of the keys.
+  struct Write {
+    Slice key;
+    Slice value;
+    bool erase;
+  };
+  absl::Status WriteBatch(TableState* state, absl::Span<const Write> writes);
+  // Bulk loading: the builder gives the table its tree with FinishBuilding(),
+  // in place of the one that it has if `replace`. kExists.
+  std::unique_ptr<tree::TreeBuilder> NewBuilder(uint32_t fill_percent);
+  absl::Status FinishBuilding(TableState* state, tree::TreeBuilder* builder, bool replace);
   absl::Status Erase(TableState* state, Slice key, bool* found);
   Lookup Rank(TableState* state, Slice key, uint64_t* rank);
   Lookup Nth(TableState* state, uint64_t n, node::LeafEntry* entry);

@@ -72,6 +72,7 @@ void Harness::Run(const Op& op) {
     case Kind::kCursorPut:
     case Kind::kCursorDelete:
     case Kind::kCursorWalk:
+    case Kind::kCursorMany:
       return CursorOp(op);
     case Kind::kTableCreate:
       return TableCreate(op);
@@ -112,6 +113,17 @@ void Harness::Run(const Op& op) {
       return NestedBegin();
     case Kind::kNestedEnd:
       return NestedEnd(op.a % 2 == 0);
+    case Kind::kGetMany:
+      return GetSeveral(op);
+    case Kind::kSplit:
+      return Split(op);
+    case Kind::kBatch:
+      return Batch(op);
+    case Kind::kBuilderOpen:
+      return BuilderOpen(op);
+    case Kind::kBuilderAdd:
+    case Kind::kBuilderEnd:
+      return BuilderOp(op);
   }
 }
 
@@ -450,6 +462,9 @@ void Harness::EndWriter(bool commit, uint32_t durability) {
   for (; !outer_.empty(); outer_.pop_back()) {
     for (CursorModel& cursor : outer_.back()->cursors) {
       RC_ASSERT(cursor.cursor.Next() == JOHNNY_TXN_ENDED);
+    }
+    for (BuilderModel& builder : outer_.back()->builders) {
+      RC_ASSERT(builder.builder.Finish() == JOHNNY_TXN_ENDED);
     }
     RC_ASSERT(outer_.back()->txn.Put("k", "v") == JOHNNY_TXN_ENDED);
   }

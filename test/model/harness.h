@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "model/op.h"
+#include "support/bulk.h"
 
 namespace johnny::test {
 
@@ -35,7 +36,14 @@ class Harness {
     std::optional<std::string> from, to;
   };
 
-  // A live transaction with what it should see. Cursors come last: they are closed before the transaction ends.
+  struct BuilderModel {
+    Builder builder;
+    std::string table;
+    bool replace = false;
+    Contents contents;
+  };
+
+  // A live transaction with what it should see. Cursors and builders come last: they are closed before the transaction ends.
   struct Context {
     bool writes = false;
     bool reset = false;
@@ -45,6 +53,7 @@ class Harness {
     std::shared_ptr<State> base;  // the writer's: what it began with
     std::optional<Named> named;   // nullopt: not to be compared
     std::vector<CursorModel> cursors;
+    std::vector<BuilderModel> builders;
   };
 
   using Range = std::pair<Contents::const_iterator, Contents::const_iterator>;
@@ -70,10 +79,19 @@ class Harness {
   void CursorOpen(const Op& op);
   void CursorRange(const Op& op);
   void CursorOp(const Op& op);
+  static std::optional<Entry> Step(CursorModel* cursor, const Contents& contents, bool forwards, bool relative);
   void Move(Context* context, CursorModel* cursor, uint32_t movement);
   void Seek(Context* context, CursorModel* cursor, uint32_t key, uint32_t mode);
   void CursorGet(Context* context, CursorModel* cursor);
   void CursorChange(Context* context, CursorModel* cursor, const Op& op);
+
+  std::string SmallerValue(uint32_t code, size_t key_size) const;
+  void GetSeveral(const Op& op);
+  void CursorMany(Context* context, CursorModel* cursor, const Op& op);
+  void Split(const Op& op);
+  void Batch(const Op& op);
+  void BuilderOpen(const Op& op);
+  void BuilderOp(const Op& op);
 
   void TableCreate(const Op& op);
   void TableClear(const Op& op);

@@ -56,6 +56,8 @@ void Harness::CursorOp(const Op& op) {
         Move(context, cursor, 2 + op.a % 2);
       }
       return;
+    case Kind::kCursorMany:
+      return CursorMany(context, cursor, op);
     case Kind::kCursorSeek:
       return Seek(context, cursor, op.a, op.b % 3);
     case Kind::kCursorGet:
@@ -65,13 +67,10 @@ void Harness::CursorOp(const Op& op) {
   }
 }
 
-// 0: first, 1: last, even: next, odd: prev.
-void Harness::Move(Context* context, CursorModel* cursor, uint32_t movement) {
-  const Contents& contents = context->state->at(cursor->table);
+// Moves the model; the entry it arrives at, if there is one.
+std::optional<Entry> Harness::Step(CursorModel* cursor, const Contents& contents, bool forwards, bool relative) {
   Range range = RangeOf(*cursor, contents);
   auto target = range.second;  // the end: no such entry
-  bool forwards = movement % 2 == 0;
-  bool relative = movement % 16 >= 2;
   if (range.first != range.second) {
     auto last = std::prev(range.second);
     if (!relative || cursor->where == Where::kNowhere) {
@@ -87,19 +86,28 @@ void Harness::Move(Context* context, CursorModel* cursor, uint32_t movement) {
       target = at == range.first ? range.second : std::prev(at);
     }
   }
-  bool found = target != range.second;
+  if (target != range.second) {
+    cursor->where = Where::kAt;
+    cursor->key = target->first;
+    return Entry(*target);
+  }
+  if (relative && cursor->where != Where::kNowhere) {
+    cursor->where = forwards ? Where::kAfter : Where::kBefore;
+  }
+  return std::nullopt;
+}
+
+// 0: first, 1: last, even: next, odd: prev.
+void Harness::Move(Context* context, CursorModel* cursor, uint32_t movement) {
+  bool forwards = movement % 2 == 0;
+  bool relative = movement % 16 >= 2;
+  std::optional<Entry> expected = Step(cursor, context->state->at(cursor->table), forwards, relative);
   Entry entry;
   Result result = relative   ? forwards ? cursor->cursor.Next(&entry) : cursor->cursor.Prev(&entry)
                     : forwards ? cursor->cursor.First(&entry)
                              : cursor->cursor.Last(&entry);
-  RC_ASSERT(result == (found ? JOHNNY_OK : JOHNNY_NOT_FOUND));
-  if (found) {
-    RC_ASSERT(entry == Entry(*target));
-    cursor->where = Where::kAt;
-    cursor->key = target->first;
-  } else if (relative && cursor->where != Where::kNowhere) {
-    cursor->where = forwards ? Where::kAfter : Where::kBefore;
-  }
+  RC_ASSERT(result == (expected ? JOHNNY_OK : JOHNNY_NOT_FOUND));
+  RC_ASSERT((!expected || entry == *expected));
 }
 
 void Harness::Seek(Context* context, CursorModel* cursor, uint32_t code, uint32_t mode) {

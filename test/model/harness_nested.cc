@@ -16,6 +16,10 @@ void Harness::NestedBegin() {
   }
   Context* outer = Writer();
   auto inner = std::make_unique<Context>();
+  if (!outer->builders.empty()) {
+    RC_ASSERT(inner->txn.BeginIn(outer->txn) == JOHNNY_IN_USE);
+    outer->builders.clear();
+  }
   RC_ASSERT(inner->txn.BeginIn(outer->txn) == JOHNNY_OK);
   inner->writes = true;
   inner->state = std::make_shared<State>(*outer->state);
@@ -55,6 +59,9 @@ void Harness::NestedEnd(bool commit) {
   }
   for (CursorModel& cursor : inner->cursors) {
     RC_ASSERT(cursor.cursor.Next() == JOHNNY_TXN_ENDED);
+  }
+  for (BuilderModel& builder : inner->builders) {
+    RC_ASSERT(builder.builder.Finish() == JOHNNY_TXN_ENDED);
   }
   inner = nullptr;
   Check(writer_.get());

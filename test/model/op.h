@@ -52,6 +52,13 @@ enum class Kind {
   kNamedOpen,
   kNestedBegin,
   kNestedEnd,
+  kGetMany,
+  kSplit,
+  kCursorMany,
+  kBatch,
+  kBuilderOpen,
+  kBuilderAdd,
+  kBuilderEnd,
 };
 
 // What a, b and c mean is up to the kind; each is taken modulo what there is to choose from.
@@ -63,12 +70,13 @@ struct Op {
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Op& op) {
-  static const char* const kNames[] = {"Put",        "PutMany",     "Delete",      "DeleteMany",   "Get",         "Count",
-                                       "Rank",       "Nth",         "CursorOpen",  "CursorClose",  "CursorRange", "CursorMove",
-                                       "CursorSeek", "CursorGet",   "CursorPut",   "CursorDelete", "CursorWalk",  "TableCreate",
-                                       "TableClear", "TableDrop",   "TableRename", "BeginRead",    "EndRead",     "Reset",
-                                       "Renew",      "Check",       "Commit",      "Abort",        "Sync",        "Kill",
-                                       "Reopen",     "NamedCreate", "NamedDelete", "NamedOpen",    "NestedBegin", "NestedEnd"};
+  static const char* const kNames[] = {
+      "Put",         "PutMany",     "Delete",      "DeleteMany", "Get",         "Count",     "Rank",       "Nth",
+      "CursorOpen",  "CursorClose", "CursorRange", "CursorMove", "CursorSeek",  "CursorGet", "CursorPut",  "CursorDelete",
+      "CursorWalk",  "TableCreate", "TableClear",  "TableDrop",  "TableRename", "BeginRead", "EndRead",    "Reset",
+      "Renew",       "Check",       "Commit",      "Abort",      "Sync",        "Kill",      "Reopen",     "NamedCreate",
+      "NamedDelete", "NamedOpen",   "NestedBegin", "NestedEnd",  "GetMany",     "Split",     "CursorMany", "Batch",
+      "BuilderOpen", "BuilderAdd",  "BuilderEnd"};
   return out << kNames[static_cast<int>(op.kind)] << "(" << op.a << ", " << op.b << ", " << op.c << ")";
 }
 
@@ -141,7 +149,9 @@ inline rc::Gen<std::vector<Op>> OpLists() {
        {1, Kind::kTableRename}, {4, Kind::kBeginRead},   {2, Kind::kEndRead},     {1, Kind::kReset},
        {2, Kind::kRenew},       {3, Kind::kCheck},       {7, Kind::kCommit},      {2, Kind::kAbort},
        {1, Kind::kSync},        {1, Kind::kKill},        {1, Kind::kReopen},      {2, Kind::kNamedCreate},
-       {1, Kind::kNamedDelete}, {2, Kind::kNamedOpen},   {6, Kind::kNestedBegin}, {5, Kind::kNestedEnd}});
+       {1, Kind::kNamedDelete}, {2, Kind::kNamedOpen},   {6, Kind::kNestedBegin}, {5, Kind::kNestedEnd},
+       {3, Kind::kGetMany},     {2, Kind::kSplit},       {6, Kind::kCursorMany},  {6, Kind::kBatch},
+       {2, Kind::kBuilderOpen}, {5, Kind::kBuilderAdd},  {3, Kind::kBuilderEnd}});
   auto number = rc::gen::inRange<uint32_t>(0, 1u << 20);
   auto op =
       rc::gen::map(rc::gen::tuple(kinds, number, number, number), [](const std::tuple<Kind, uint32_t, uint32_t, uint32_t>& t) {

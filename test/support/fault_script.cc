@@ -45,6 +45,11 @@ void ReadEntries(Script* script, johnny_txn* txn) {
   script->Expect(johnny_count(txn, nullptr, &from, nullptr, &number), "johnny_count");
   script->Expect(johnny_rank(txn, nullptr, key.data(), key.size(), &number), "johnny_rank");
   ExpectEntry(script, johnny_nth(txn, nullptr, 3, &found_key, &value), "johnny_nth");
+  johnny_slice bounds[3];
+  johnny_slice keys[3] = {from, from, from};
+  size_t count = 0;
+  script->Expect(johnny_split_range(txn, nullptr, &from, nullptr, 4, bounds, &count), "johnny_split_range");
+  script->Expect(johnny_get_many(txn, nullptr, keys, 3, bounds, &count), "johnny_get_many");
   script->Expect(johnny_path(txn, nullptr, key.data(), key.size(), Ignore<johnny_path_step>, nullptr), "johnny_path");
 }
 
@@ -64,6 +69,11 @@ void ReadWithCursor(Script* script, johnny_txn* txn) {
                   "johnny_cursor_seek")) {
     ExpectEntry(script, johnny_cursor_next(cursor, &key, &value), "johnny_cursor_next");
     ExpectEntry(script, johnny_cursor_prev(cursor, &key, &value), "johnny_cursor_prev");
+    johnny_slice keys[20];
+    johnny_slice values[20];
+    size_t count = 0;
+    ExpectEntry(script, johnny_cursor_next_many(cursor, 20, keys, values, &count), "johnny_cursor_next_many");
+    ExpectEntry(script, johnny_cursor_prev_many(cursor, 20, keys, values, &count), "johnny_cursor_prev_many");
   }
   script->Expect(johnny_cursor_set_prefix(cursor, "key", 3), "johnny_cursor_set_prefix");
   ExpectEntry(script, johnny_cursor_last(cursor, &key, &value), "johnny_cursor_last");
@@ -96,6 +106,7 @@ void ReadTables(Script* script, johnny_txn* txn) {
   script->Expect(johnny_table_list(txn, IgnoreName, nullptr), "johnny_table_list");
   script->Expect(johnny_table_get_info(txn, nullptr, &table_info), "johnny_table_get_info");
   script->Expect(johnny_table_scan(txn, nullptr, &scan_info), "johnny_table_scan");
+  script->Expect(johnny_table_warm_up(txn, nullptr, 0, &scan_info.leaf_bytes_used), "johnny_table_warm_up");
   script->Expect(johnny_snapshot_list(txn, Ignore<johnny_snapshot_info>, nullptr), "johnny_snapshot_list");
   if (script->Expect(johnny_page_list(txn, keep_first, &first), "johnny_page_list") && first.first_page != 0) {
     script->Expect(johnny_page_get_info(txn, first.first_page, &page_info), "johnny_page_get_info");
@@ -183,6 +194,100 @@ void Spill(Script* script, uint64_t entries) {
   }
 }
 
+// What a change of many entries returned. A transaction that has failed ends here.
+bool ChangedMany(Script* script, int code, std::string_view what) {
+  if (script->Expect(code, what)) {
+    return true;
+  }
+  auto info = Empty<johnny_txn_info>();
+  if (johnny_txn_get_info(script->txn(), &info) != JOHNNY_OK || info.failed != 0) {
+    script->Abort();
+  }
+  return false;
+}
+
+void WriteMany(Script* script) {
+  if (!script->can_change()) {
+    return;
+  }
+  TableContents changed = script->working()->tables[""];
+  std::vector<std::string> keys, values;
+  std::vector<johnny_write> writes;
+  for (int i = 0; i < 12; ++i) {
+    keys.push_back(KeyOf(script->Below(kKeys)));
+    values.push_back(script->RandomBytes(i == 5 ? 6000 : 200));
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    bool erase = i % 4 == 3;
+    writes.push_back(
+        {{keys[i].data(), keys[i].size()}, {values[i].data(), values[i].size()}, erase ? uint32_t{JOHNNY_WRITE_DELETE} : 0, 0});
+    changed.erase(keys[i]);
+    if (!erase) {
+      changed[keys[i]] = values[i];
+    }
+  }
+  if (ChangedMany(script, johnny_write_batch(script->txn(), nullptr, writes.data(), writes.size()), "johnny_write_batch")) {
+    script->working()->tables[""] = changed;
+  }
+}
+
+// A builder with entries of the main table to be, to finish or to give up; null if that went wrong.
+johnny_builder* BeginBuilding(Script* script, TableContents* built) {
+  johnny_builder* builder = nullptr;
+  if (!script->can_change() ||
+      !ChangedMany(script, johnny_builder_open(script->txn(), nullptr, JOHNNY_BUILD_REPLACE, 0, &builder),
+                   "johnny_builder_open")) {
+    return nullptr;
+  }
+  for (uint64_t i = 0; i < 50; ++i) {
+    std::string key = KeyOf(i);
+    std::string value = script->RandomBytes(i % 20 == 7 ? 6000 : 300);
+    if (!ChangedMany(script, johnny_builder_add(builder, key.data(), key.size(), value.data(), value.size()),
+                     "johnny_builder_add")) {
+      johnny_builder_close(builder);
+      return nullptr;
+    }
+    (*built)[key] = value;
+  }
+  return builder;
+}
+
+// What a close has to give back may be more than there is memory for; nobody is told before the transaction is used again.
+void CloseBuilder(Script* script, johnny_builder* builder) {
+  johnny_builder_close(builder);
+  auto info = Empty<johnny_txn_info>();
+  if (script->can_change() && johnny_txn_get_info(script->txn(), &info) == JOHNNY_OK && info.failed != 0) {
+    ChangedMany(script, JOHNNY_NO_MEMORY, "johnny_builder_close");
+  }
+}
+
+// Trees that are built: one given up, one that the commit finds open, one for good in a nested transaction.
+void Build(Script* script) {
+  TableContents built, given_up;
+  script->Begin();
+  CloseBuilder(script, BeginBuilding(script, &given_up));
+  PutSome(script, 3, 200);
+  johnny_builder* open = BeginBuilding(script, &given_up);
+  script->Commit();
+  johnny_builder_close(open);
+  script->Begin();
+  PutSome(script, 3, 200);
+  script->BeginNested();
+  if (johnny_builder* builder = BeginBuilding(script, &built); builder != nullptr) {
+    if (ChangedMany(script, johnny_builder_finish(builder), "johnny_builder_finish")) {
+      script->working()->tables[""] = built;
+    }
+    CloseBuilder(script, builder);
+  }
+  script->CommitNested();
+  script->BeginNested();
+  open = BeginBuilding(script, &given_up);
+  script->AbortNested();
+  johnny_builder_close(open);
+  WriteMany(script);
+  script->Commit();
+}
+
 // Levels that commit and that abort, one inside the other, each with what a level does to those around it: changes of their
 // pages, large values, tables, and cursors that stay.
 void Nest(Script* script) {
@@ -231,6 +336,7 @@ void GrowAndShrink(Script* script) {
   script->RenameTable("table", "other");
   script->Commit();
   script->EndReader();
+  Build(script);
   script->Begin();
   Spill(script, 205);
   script->Abort();
