@@ -1,12 +1,11 @@
 // The file's size, and what it is made of, while it is overwritten at random: with no reader, with one held on the first
 // snapshot, or with one held there by another process.
 //
-//   bench_ageing johnny|lmdb DIRECTORY [--entries N] [--overwrites N] [--report-every N] [--per-transaction N]
+//   bench_ageing ENGINE DIRECTORY [--entries N] [--overwrites N] [--report-every N] [--per-transaction N]
 //                [--reader none|held|elsewhere] [--sync lazy|durable] [--csv FILE]
 //
 // Entries of 8 + 100 bytes, loaded in order. durable: one sync a commit, since it is the sizes that count here.
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include <cstring>
 #include <random>
 
+#include "compare/disk.h"
 #include "engine.h"
 
 namespace bench {
@@ -38,13 +38,6 @@ struct Options {
   Sync sync = Sync::kLazy;
   const char* csv = nullptr;
 };
-
-std::unique_ptr<Engine> Make(const std::string& name) {
-  if (name != "johnny" && name != "lmdb") {
-    Die("no such engine", name.c_str());
-  }
-  return name == "johnny" ? MakeJohnny() : MakeLmdb();
-}
 
 class Ager {
  public:
@@ -114,7 +107,7 @@ class ReaderElsewhere {
 
   // The other process.
   static int Run(const char* name, const char* directory) {
-    std::unique_ptr<Engine> engine = Make(name);
+    std::unique_ptr<Engine> engine = MakeEngine(name);
     uint64_t entries = 0, entries_then = 0, sum = 0;
     for (char command = 0; ::read(STDIN_FILENO, &command, 1) == 1;) {
       char answer = 'y';
@@ -172,17 +165,16 @@ class Reporter {
   Reporter& operator=(const Reporter&) = delete;
 
   void Report(uint64_t overwrites) {
-    struct stat info = {};
-    stat(engine_->DataFile(options_.directory).c_str(), &info);
+    uint64_t bytes = BytesIn(options_.directory);
     Space space = engine_->GetSpace();
     double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-    auto megabytes = [](auto bytes) { return static_cast<double>(bytes) / 1e6; };
+    auto megabytes = [](auto size) { return static_cast<double>(size) / 1e6; };
     std::printf("%14llu %10.1f %12.1f %12.1f %12.1f %12.1f\n", static_cast<unsigned long long>(overwrites), seconds,
-                megabytes(info.st_size), megabytes(space.used), megabytes(space.free), megabytes(space.pending));
+                megabytes(bytes), megabytes(space.used), megabytes(space.free), megabytes(space.pending));
     std::fflush(stdout);
     if (csv_ != nullptr) {
-      std::fprintf(csv_, "%llu,%.1f,%lld,%llu,%llu,%llu\n", static_cast<unsigned long long>(overwrites), seconds,
-                   static_cast<long long>(info.st_size), static_cast<unsigned long long>(space.used),
+      std::fprintf(csv_, "%llu,%.1f,%llu,%llu,%llu,%llu\n", static_cast<unsigned long long>(overwrites), seconds,
+                   static_cast<unsigned long long>(bytes), static_cast<unsigned long long>(space.used),
                    static_cast<unsigned long long>(space.free), static_cast<unsigned long long>(space.pending));
       std::fflush(csv_);
     }
@@ -197,7 +189,7 @@ class Reporter {
 
 [[noreturn]] void Usage() {
   Die("usage",
-      "bench_ageing johnny|lmdb DIRECTORY [--entries N] [--overwrites N] [--report-every N] [--per-transaction N] "
+      "bench_ageing ENGINE DIRECTORY [--entries N] [--overwrites N] [--report-every N] [--per-transaction N] "
       "[--reader none|held|elsewhere] [--sync lazy|durable] [--csv FILE]");
 }
 
@@ -241,7 +233,7 @@ int Main(int argc, char** argv) {
   if (options.reader == "elsewhere") {
     elsewhere = std::make_unique<ReaderElsewhere>(options);
   }
-  std::unique_ptr<Engine> engine = Make(options.engine);
+  std::unique_ptr<Engine> engine = MakeEngine(options.engine);
   engine->Open(options.directory, Sync::kLazy);
   Ager ager(engine.get(), options);
   ager.Load();
