@@ -45,7 +45,7 @@ struct PageHeader {
   uint16_t count;  // entries of a leaf, children of a branch
   uint16_t lower;  // free space is [lower, upper)
   uint16_t upper;
-  uint16_t prefix;  // leading bytes that all keys of the page share
+  uint16_t prefix;  // leading bytes that all keys of a leaf, or stored separators of a branch, share
 
   PageNumber page() const { return page_low | (uint64_t{page_high} << 32); }
   void set_page(PageNumber page) {
