@@ -123,7 +123,7 @@ int johnny_get_many(johnny_txn* txn, johnny_table* table, const johnny_slice* ke
     if ((keys == nullptr || values == nullptr) && count != 0) {
       return johnny::api::NullPointer();
     }
-    constexpr size_t kChunk = 64;
+    constexpr size_t kChunk = Txn::kGetManyMost;
     std::array<Slice, kChunk> wanted;
     std::array<Slice, kChunk> got;
     size_t there = 0;
@@ -201,17 +201,9 @@ int johnny_split_range(johnny_txn* txn, johnny_table* table, const johnny_slice*
     if (count == nullptr || parts == 0 || (bounds == nullptr && parts > 1)) {
       return Fail(Code::kInvalidArgument, parts == 0 ? "the number of parts is 0" : "a null pointer");
     }
-    uint64_t begin = 0;
-    uint64_t end = state->record.root.entries;
-    if (from != nullptr) {
-      if (int code = johnny_rank(txn, table, from->data, from->size, &begin); code != JOHNNY_OK) {
-        return code;
-      }
-    }
-    if (to != nullptr) {
-      if (int code = johnny_rank(txn, table, to->data, to->size, &end); code != JOHNNY_OK) {
-        return code;
-      }
+    uint64_t begin = 0, end = 0;
+    if (int code = johnny::api::RankBounds(txn, table, from, to, state->record.root.entries, &begin, &end); code != JOHNNY_OK) {
+      return code;
     }
     const uint64_t entries = end > begin ? end - begin : 0;
     const uint64_t filled = std::min<uint64_t>(parts, entries);

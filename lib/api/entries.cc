@@ -45,6 +45,14 @@ int CheckNewValue(const johnny_txn* txn, const void* value, size_t value_size) {
              : Fail(Code::kValueTooLarge, absl::StrCat("the value has ", value_size, " bytes; the limit is ", limit));
 }
 
+int RankBounds(johnny_txn* txn, johnny_table* table, const johnny_slice* from, const johnny_slice* to, uint64_t entries,
+               uint64_t* begin, uint64_t* end) {
+  *begin = 0;
+  *end = entries;
+  int code = from == nullptr ? static_cast<int>(JOHNNY_OK) : johnny_rank(txn, table, from->data, from->size, begin);
+  return code != JOHNNY_OK || to == nullptr ? code : johnny_rank(txn, table, to->data, to->size, end);
+}
+
 namespace {
 
 int Translate(Lookup result, txn::Txn* txn) {
@@ -94,6 +102,7 @@ using johnny::api::CheckKey;
 using johnny::api::CheckName;
 using johnny::api::CheckNewKey;
 using johnny::api::CheckNewValue;
+using johnny::api::RankBounds;
 using johnny::api::Translate;
 using johnny::api::UseForRemoval;
 using johnny::api::UseForWriting;
@@ -199,19 +208,11 @@ int johnny_count(johnny_txn* txn, johnny_table* table, const johnny_slice* from,
     if (count == nullptr) {
       return Fail(Code::kInvalidArgument, "count is a null pointer");
     }
-    uint64_t below = 0;
-    uint64_t end = state->record.root.entries;
-    if (from != nullptr) {
-      if (int code = johnny_rank(txn, table, from->data, from->size, &below); code != JOHNNY_OK) {
-        return code;
-      }
+    uint64_t begin = 0, end = 0;
+    if (int code = RankBounds(txn, table, from, to, state->record.root.entries, &begin, &end); code != JOHNNY_OK) {
+      return code;
     }
-    if (to != nullptr) {
-      if (int code = johnny_rank(txn, table, to->data, to->size, &end); code != JOHNNY_OK) {
-        return code;
-      }
-    }
-    *count = end > below ? end - below : 0;
+    *count = end > begin ? end - begin : 0;
     return static_cast<int>(JOHNNY_OK);
   });
 }

@@ -133,6 +133,10 @@ inline int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** stat
   return UseNamedTable(txn, table, state);
 }
 
+// How many entries lie before each bound; null: before the first, and all.
+int RankBounds(johnny_txn* txn, johnny_table* table, const johnny_slice* from, const johnny_slice* to, uint64_t entries,
+               uint64_t* begin, uint64_t* end);
+
 // The limits of what is stored; keys and values that are looked up have none.
 int CheckKey(const void* key, size_t key_size);
 int CheckNewKey(const johnny_txn* txn, const void* key, size_t key_size);

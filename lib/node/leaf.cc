@@ -35,18 +35,6 @@ void SetPrefix(Byte* page, size_t prefix) {
   }
 }
 
-void WriteEntry(Byte* at, const LeafEntry& entry) {
-  Store16(at, static_cast<uint16_t>(entry.key.size()));
-  uint16_t flag = entry.value.is_extent ? format::kExtentFlag : 0;
-  Store16(at + 2, static_cast<uint16_t>(entry.value.bytes.size() | flag));
-  if (!entry.key.empty()) {
-    std::memcpy(at + kLeafEntryHeader, entry.key.data(), entry.key.size());
-  }
-  if (!entry.value.bytes.empty()) {
-    std::memcpy(at + kLeafEntryHeader + entry.key.size(), entry.value.bytes.data(), entry.value.bytes.size());
-  }
-}
-
 // Moves the live entries together at the end of the page.
 void Compact(Byte* page, uint32_t page_size) {
   std::array<Byte, format::kMaxPageSize> scratch;
@@ -167,7 +155,7 @@ bool InsertIntoLeaf(Byte* page, uint32_t page_size, uint32_t index, const LeafEn
     }
   }
   size_t upper = header->upper - size;
-  WriteEntry(page + upper, entry);
+  WriteLeafEntry(page + upper, entry);
 
   // The offsets move up by one head, those behind the new one by one offset more.
   Byte* heads = Heads(page);
@@ -209,7 +197,7 @@ bool ReplaceInLeaf(Byte* page, uint32_t page_size, uint32_t index, const LeafVal
     Compact(page, page_size);
   }
   size_t upper = Header(page)->upper - size;
-  WriteEntry(page + upper, {MakeSlice(key_copy.data(), key_size), value});
+  WriteLeafEntry(page + upper, {MakeSlice(key_copy.data(), key_size), value});
   Store16(Offsets(page) + 2 * index, static_cast<uint16_t>(upper));
   Header(page)->upper = static_cast<uint16_t>(upper);
   return true;
@@ -238,6 +226,18 @@ size_t LeafBytesUsed(const Byte* page) {
   return bytes;
 }
 
+void WriteLeafEntry(Byte* at, const LeafEntry& entry) {
+  Store16(at, static_cast<uint16_t>(entry.key.size()));
+  uint16_t flag = entry.value.is_extent ? format::kExtentFlag : 0;
+  Store16(at + 2, static_cast<uint16_t>(entry.value.bytes.size() | flag));
+  if (!entry.key.empty()) {
+    std::memcpy(at + kLeafEntryHeader, entry.key.data(), entry.key.size());
+  }
+  if (!entry.value.bytes.empty()) {
+    std::memcpy(at + kLeafEntryHeader + entry.key.size(), entry.value.bytes.data(), entry.value.bytes.size());
+  }
+}
+
 void BuildLeaf(Byte* page, uint32_t page_size, absl::Span<const LeafEntry> entries) {
   InitLeaf(page, page_size);
   if (entries.empty()) {
@@ -259,7 +259,7 @@ void BuildLeaf(Byte* page, uint32_t page_size, absl::Span<const LeafEntry> entri
   for (size_t i = 0; i < entries.size(); ++i) {
     upper -= entries[i].size();
     JOHNNY_CHECK(upper >= header->lower && upper <= page_size);
-    WriteEntry(page + upper, entries[i]);
+    WriteLeafEntry(page + upper, entries[i]);
     Store32(heads + 4 * i, HeadOf(entries[i].key.substr(prefix)));
     Store16(offsets + 2 * i, static_cast<uint16_t>(upper));
   }

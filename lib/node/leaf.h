@@ -78,6 +78,8 @@ bool InsertIntoLeaf(Byte* page, uint32_t page_size, uint32_t index, const LeafEn
 bool ReplaceInLeaf(Byte* page, uint32_t page_size, uint32_t index, const LeafValue& value);
 void RemoveFromLeaf(Byte* page, uint32_t index);
 
+// Writes the bytes of an entry, entry.size() of them.
+void WriteLeafEntry(Byte* at, const LeafEntry& entry);
 // Bytes that `entries` need in a leaf, header included.
 inline size_t LeafEntryCost(const LeafEntry& entry) { return format::kLeafSlotSize + entry.size(); }
 // Bytes that the live entries and the header take.

@@ -43,23 +43,21 @@ absl::Status TreeBuilder::Add(Slice key, Slice value) {
   if (any_ && node::CompareKeys(LastKey(), key) >= 0) {
     return MakeStatus(Code::kNotAscending, "the key is not greater than the one added before");
   }
-  if (kLeafEntryHeader + key.size() + value.size() <= format::MaxInlineEntry(page_size_)) {
-    return AddEntry(key, {value, false});
-  }
   std::string reference;
   node::LeafValue stored;
   JOHNNY_RETURN_IF_ERROR(StoreLargeValue(context_, &record_, key, value, &reference, &stored));
-  format::ExtentRef extent = format::LoadExtentRef(reference.data());
-  AddOwned(&owned_, {extent.first, format::ExtentPages(extent.length, page_size_)});
-  return AddEntry(key, stored);
+  if (stored.is_extent) {
+    format::ExtentRef extent = format::LoadExtentRef(reference.data());
+    AddOwned(&owned_, {extent.first, format::ExtentPages(extent.length, page_size_)});
+  }
+  return AddEntry({key, stored});
 }
 
-absl::Status TreeBuilder::AddEntry(Slice key, const node::LeafValue& value) {
-  const size_t size = kLeafEntryHeader + key.size() + value.bytes.size();
+absl::Status TreeBuilder::AddEntry(const node::LeafEntry& entry) {
   if (leaf_ != nullptr) {
-    size_t used = kPageHeaderSize + kLeafSlotSize * (offsets_.size() + 1) + (page_size_ - upper_) + size;
+    size_t used = kPageHeaderSize + kLeafSlotSize * offsets_.size() + (page_size_ - upper_) + node::LeafEntryCost(entry);
     if (used > leaf_limit_) {
-      std::string separator(node::ShortestSeparator(LastKey(), key));
+      std::string separator(node::ShortestSeparator(LastKey(), entry.key));
       JOHNNY_RETURN_IF_ERROR(FinishLeaf());
       separator_ = std::move(separator);
     }
@@ -67,16 +65,8 @@ absl::Status TreeBuilder::AddEntry(Slice key, const node::LeafValue& value) {
   if (leaf_ == nullptr) {
     JOHNNY_RETURN_IF_ERROR(BeginLeaf());
   }
-  upper_ -= size;
-  Byte* at = leaf_ + upper_;
-  Store16(at, static_cast<uint16_t>(key.size()));
-  Store16(at + 2, static_cast<uint16_t>(value.bytes.size() | (value.is_extent ? format::kExtentFlag : 0)));
-  if (!key.empty()) {
-    std::memcpy(at + kLeafEntryHeader, key.data(), key.size());
-  }
-  if (!value.bytes.empty()) {
-    std::memcpy(at + kLeafEntryHeader + key.size(), value.bytes.data(), value.bytes.size());
-  }
+  upper_ -= entry.size();
+  node::WriteLeafEntry(leaf_ + upper_, entry);
   offsets_.push_back(static_cast<uint16_t>(upper_));
   any_ = true;
   return absl::OkStatus();
@@ -120,18 +110,6 @@ absl::Status TreeBuilder::Flush() {
   return absl::OkStatus();
 }
 
-// Numbers a finished page, which will be written with the others.
-ChildRef TreeBuilder::Seal(Byte* page, PageNumber number, uint64_t entries) {
-  const pager::PageStore& store = *context_.view->store();
-  format::PageHeader* header = Header(page);
-  header->birth = context_.txn;
-  header->set_page(number);
-  header->checksum = format::PageChecksum(page, page_size_, store.database_id(), number);
-  store.SetChecked(number, pager::PageStore::Tag(pager::PageStore::Kind::kNode, header->checksum));
-  unwritten_.emplace_back(number, page);
-  return {number, static_cast<uint32_t>(header->checksum), entries};
-}
-
 // ---- Leaves ----
 
 absl::Status TreeBuilder::BeginLeaf() {
@@ -167,7 +145,7 @@ absl::Status TreeBuilder::FinishLeaf() {
   std::memcpy(offsets, offsets_.data(), 2 * count);
   std::memset(leaf_ + header->lower, 0, upper_ - header->lower);
   last_key_.assign(key_at(count - 1));
-  ChildRef ref = Seal(leaf_, numbers_[next_ - 1], count);
+  ChildRef ref = SealPage(context_, leaf_, numbers_[next_ - 1], count, &unwritten_);
   leaf_ = nullptr;
   record_.leaf_pages++;
   record_.root.entries += count;
@@ -225,7 +203,8 @@ absl::Status TreeBuilder::FinishBranch(size_t level) {
   bool fits = node::BuildBranch(page, page_size_, static_cast<uint8_t>(level), entries);
   JOHNNY_CHECK(fits);
   record_.branch_pages++;
-  return AddChild(level + 1, std::move(children.front().separator), Seal(page, run.front().first, below));
+  return AddChild(level + 1, std::move(children.front().separator),
+                  SealPage(context_, page, run.front().first, below, &unwritten_));
 }
 
 absl::Status TreeBuilder::Finish(TableRecord* record) {

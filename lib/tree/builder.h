@@ -39,7 +39,7 @@ class TreeBuilder {
     size_t bytes = 0;  // they need at most
   };
 
-  absl::Status AddEntry(Slice key, const node::LeafValue& value);
+  absl::Status AddEntry(const node::LeafEntry& entry);
   absl::Status BeginLeaf();
   absl::Status FinishLeaf();
   absl::Status AddChild(size_t level, std::string separator, const ChildRef& ref);
@@ -49,7 +49,6 @@ class TreeBuilder {
   absl::Status Flush();
   absl::Status FreeUnused();
   absl::Status TakePages(uint64_t pages, space::Use use, std::vector<space::Run>* runs);
-  ChildRef Seal(Byte* page, PageNumber number, uint64_t entries);
   Slice LastKey() const;
 
   WriteContext context_;

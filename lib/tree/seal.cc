@@ -57,13 +57,22 @@ PageNumber PageNumbers::Next() {
   return page;
 }
 
+ChildRef SealPage(const WriteContext& context, Byte* page, PageNumber number, uint64_t entries, SealedPages* pages) {
+  const pager::PageStore& store = *context.view->store();
+  format::PageHeader* header = Header(page);
+  header->birth = context.txn;
+  header->set_page(number);
+  header->checksum = format::PageChecksum(page, store.page_size(), store.database_id(), number);
+  store.SetChecked(number, pager::PageStore::Tag(pager::PageStore::Kind::kNode, header->checksum));
+  pages->emplace_back(number, page);
+  return {number, static_cast<uint32_t>(header->checksum), entries};
+}
+
 absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageNumbers* leaves,
                         PageNumbers* branches, SealedPages* pages) {
-  uint32_t page_size = context.view->page_size();
-  const pager::PageStore& store = *context.view->store();
   for (const FrameToSeal& sealed : frames) {
     Byte* page = context.frames->At(sealed.frame);
-    format::PageHeader* header = Header(page);
+    const format::PageHeader* header = Header(page);
     PageNumber number = (sealed.level == 0 ? leaves : branches)->Next();
     uint64_t entries = header->count;
     if (sealed.level > 0) {
@@ -72,10 +81,7 @@ absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSea
         entries += node::GetChild(page, i).entries;
       }
     }
-    header->birth = context.txn;
-    header->set_page(number);
-    header->checksum = format::PageChecksum(page, page_size, store.database_id(), number);
-    ChildRef ref{number, static_cast<uint32_t>(header->checksum), entries};
+    ChildRef ref = SealPage(context, page, number, entries, pages);
     if (sealed.parent != nullptr) {
       node::SetChild(sealed.parent, sealed.index, ref);
     } else {
@@ -84,8 +90,6 @@ absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSea
       }
       sealed.record->root = ref;
     }
-    store.SetChecked(number, pager::PageStore::Tag(pager::PageStore::Kind::kNode, header->checksum));
-    pages->emplace_back(number, page);
   }
   return absl::OkStatus();
 }

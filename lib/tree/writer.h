@@ -143,6 +143,9 @@ class PageNumbers {
 // Pages to write: number and bytes.
 using SealedPages = std::vector<std::pair<PageNumber, const Byte*>>;
 
+// Gives a finished page its number, birth and checksum, and adds it to *pages; the reference to it.
+ChildRef SealPage(const WriteContext& context, Byte* page, PageNumber number, uint64_t entries, SealedPages* pages);
+
 // Numbers the frames, settles their counts, sets births and checksums, and puts the final reference into the parent. kCorrupt
 // when the counts do not add up.
 absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageNumbers* leaves,

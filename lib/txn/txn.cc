@@ -357,24 +357,16 @@ Lookup Txn::ValueOf(const node::LeafValue& stored, Slice* value) {
 }
 
 Lookup Txn::GetMany(TableState* state, absl::Span<const Slice> keys, Slice* values, size_t* found) {
-  constexpr size_t kChunk = 64;
-  std::array<node::LeafValue, kChunk> stored;
-  *found = 0;
-  for (size_t first = 0; first < keys.size(); first += kChunk) {
-    absl::Span<const Slice> chunk = keys.subspan(first, kChunk);
-    size_t of_chunk = 0;
-    if (tree::GetMany(view_, state->record, chunk, stored.data(), &of_chunk) == Lookup::kError) {
-      return Lookup::kError;
-    }
-    *found += of_chunk;
-    for (size_t i = 0; i < chunk.size(); ++i) {
-      values[first + i] = stored[i].bytes;
-      if (stored[i].is_extent && ValueOf(stored[i], &values[first + i]) == Lookup::kError) {
-        return Lookup::kError;
-      }
+  std::array<node::LeafValue, kGetManyMost> stored;
+  JOHNNY_DCHECK(keys.size() <= stored.size());
+  Lookup result = tree::GetMany(view_, state->record, keys, stored.data(), found);
+  for (size_t i = 0; i < keys.size() && result == Lookup::kFound; ++i) {
+    values[i] = stored[i].bytes;
+    if (stored[i].is_extent) {
+      result = ValueOf(stored[i], &values[i]);
     }
   }
-  return Lookup::kFound;
+  return result;
 }
 
 absl::Status Txn::Put(TableState* state, Slice key, Slice value, tree::PutMode mode) {

@@ -109,7 +109,8 @@ class Txn {
     *value = stored.bytes;
     return stored.is_extent ? ValueOf(stored, value) : result;
   }
-  // Those of several keys; values[i].data() is null where there is none. kFound or kError.
+  // Those of at most kGetManyMost keys; values[i].data() is null where there is none. kFound or kError.
+  static constexpr size_t kGetManyMost = 64;
   Lookup GetMany(TableState* state, absl::Span<const Slice> keys, Slice* values, size_t* found);
   // The value of an entry that a cursor or search stands on.
   Lookup ValueOf(const node::LeafValue& stored, Slice* value);

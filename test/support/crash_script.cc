@@ -283,6 +283,26 @@ void Script::ClearTable(const std::string& table) {
   }
 }
 
+void Script::BuildTable(const std::string& table, const TableContents& entries, bool finish) {
+  if (txn_ == nullptr || txn_failed_) {
+    return;
+  }
+  johnny_table* handle = Table(table, 0);
+  johnny_builder* builder = nullptr;
+  if ((handle == nullptr && !table.empty()) ||
+      !Changed(johnny_builder_open(txn_, handle, JOHNNY_BUILD_REPLACE, 0, &builder), "johnny_builder_open")) {
+    return;
+  }
+  builders_.emplace_back(builder, &johnny_builder_close);
+  bool added = std::all_of(entries.begin(), entries.end(), [&](const auto& entry) {
+    const auto& [key, value] = entry;
+    return Changed(johnny_builder_add(builder, key.data(), key.size(), value.data(), value.size()), "johnny_builder_add");
+  });
+  if (added && finish && Changed(johnny_builder_finish(builder), "johnny_builder_finish")) {
+    working_.tables[table] = entries;
+  }
+}
+
 void Script::DropTable(const std::string& table) {
   if (txn_ == nullptr || txn_failed_) {
     return;

@@ -96,6 +96,8 @@ class Script {
   void Delete(const std::string& table, const std::string& key);
   void CreateTable(const std::string& table);
   void ClearTable(const std::string& table);
+  // Builds a tree of the entries; the table gets it in place of its own, or, without `finish`, the builder is left open.
+  void BuildTable(const std::string& table, const TableContents& entries, bool finish);
   void DropTable(const std::string& table);
   void RenameTable(const std::string& table, const std::string& name);
   void CreateSnapshot(const std::string& name);  // deletes it if it is there
@@ -177,6 +179,8 @@ class Script {
   johnny_txn* txn_ = nullptr;                                    // the innermost
   std::vector<std::pair<johnny_txn*, DatabaseContents>> outer_;  // what it is nested in, with what each holds
   bool txn_failed_ = false;
+  std::vector<std::unique_ptr<johnny_builder, decltype(&johnny_builder_close)>>
+      builders_;  // closed long after their transactions
   std::vector<std::pair<johnny_txn*, Hash128>> readers_;
   bool writes_refused_ = false;
   bool trouble_ = false;  // an error since the last Open
