@@ -1,6 +1,7 @@
 #include "readers/lock_file.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -99,11 +100,30 @@ absl::Status LockFile::Map(uint32_t max_readers) {
   return absl::OkStatus();
 }
 
+// Makes the file `size` zeros with blocks of their own: a full disk must not show as SIGBUS later. One of that size is mostly
+// zeros since whoever had the database open last, and stays so but for a few pages.
+absl::Status LockFile::Clear(size_t size) {
+  static constexpr Byte kZeros[4096] = {};
+  JOHNNY_ASSIGN_OR_RETURN(uint64_t present, file_->Size());
+  if (present != size) {
+    JOHNNY_RETURN_IF_ERROR(file_->Resize(0));
+    std::vector<Byte> zeros(size);
+    Slice piece = MakeSlice(zeros.data(), size);
+    return file_->WriteAt(0, absl::MakeConstSpan(&piece, 1));
+  }
+  JOHNNY_RETURN_IF_ERROR(file_->Preallocate(0, size));  // it may have been made with holes
+  JOHNNY_ASSIGN_OR_RETURN(std::unique_ptr<os::SharedMapping> mapping, file_->MapShared(size));
+  for (size_t at = 0; at < size; at += sizeof kZeros) {
+    const size_t part = std::min(sizeof kZeros, size - at);
+    if (std::memcmp(mapping->data() + at, kZeros, part) != 0) {
+      std::memset(mapping->data() + at, 0, part);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status LockFile::Build(const os::FileIdentity& data, uint32_t max_readers) {
-  JOHNNY_RETURN_IF_ERROR(file_->Resize(0));
-  std::vector<Byte> zeros(SharedMemory::SizeFor(max_readers));  // written: a full disk must not show as SIGBUS later
-  Slice piece = MakeSlice(zeros.data(), zeros.size());
-  JOHNNY_RETURN_IF_ERROR(file_->WriteAt(0, absl::MakeConstSpan(&piece, 1)));
+  JOHNNY_RETURN_IF_ERROR(Clear(SharedMemory::SizeFor(max_readers)));
   JOHNNY_RETURN_IF_ERROR(Map(max_readers));
   JOHNNY_ASSIGN_OR_RETURN(os::FileIdentity own, file_->Identity());
   LockHeader& header = memory_.header();

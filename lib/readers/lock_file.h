@@ -65,6 +65,7 @@ class LockFile {
   absl::Status OpenFile(const os::FileIdentity& data, const std::string& data_path);
   absl::Status LockEntrance();
   absl::Status TakePresence();
+  absl::Status Clear(size_t size);
   absl::Status Build(const os::FileIdentity& data, uint32_t max_readers);
   absl::Status Join(const os::FileIdentity& data);
   absl::Status Map(uint32_t max_readers);

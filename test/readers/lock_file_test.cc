@@ -349,7 +349,8 @@ TEST_F(LockFileTest, ASymbolicLinkIsNotFollowed) {
 // ---- Nobody is there ----
 
 TEST_F(LockFileTest, WhateverTheDeadLeftIsBuiltAnew) {
-  for (const std::string& bytes : {std::string(), std::string("x"), RandomBytes(3000), RandomBytes(500000)}) {
+  for (const std::string& bytes : {std::string(), std::string("x"), RandomBytes(3000), RandomBytes(500000),
+                                   RandomBytes(SharedMemory::SizeFor(8)), std::string(SharedMemory::SizeFor(8), 0)}) {
     Replace(bytes);
     Process one(&system_), two(&system_);
     one.MustEnter();
