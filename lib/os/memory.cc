@@ -35,6 +35,12 @@ absl::StatusOr<ReservedMemory> ReservedMemory::Reserve(size_t size) {
   return memory;
 }
 
+void ReservedMemory::PreferHugePages(size_t offset) {
+  if (offset < size_) {
+    ::madvise(data_ + offset, size_ - offset, MADV_HUGEPAGE);  // a kernel without them refuses, and all is as before
+  }
+}
+
 void ReservedMemory::Release(size_t offset, size_t size) {
   if (size > 0) {
     ::madvise(data_ + offset, size, MADV_DONTNEED);

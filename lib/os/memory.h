@@ -22,6 +22,8 @@ class ReservedMemory {
 
   Byte* data() const { return data_; }
   size_t size() const { return size_; }
+  // Has memory from `offset` on backed by huge pages where the system can: for what is used in large pieces.
+  void PreferHugePages(size_t offset);
   // Gives the memory of [offset, offset + size) back; it reads as zeros again. Both are multiples of the system's page size.
   void Release(size_t offset, size_t size);
 

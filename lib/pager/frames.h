@@ -41,7 +41,7 @@ class FrameArena {
   // An uninitialised frame's index; kNoMemory when the arena's address space is used up.
   absl::StatusOr<uint32_t> Allocate();
   void Free(uint32_t frame);
-  // Drops all frames and levels; keeps a little memory warm for the next transaction.
+  // Drops all frames and levels; keeps the memory that the next transaction is likely to use.
   void Reset();
 
   // ---- Nested transactions; the cost of each is that of what the level has changed ----
@@ -93,6 +93,7 @@ class FrameArena {
   size_t capacity_ = 0;
   size_t used_ = 0;     // frames handed out so far, freed ones included
   size_t touched_ = 0;  // frames whose memory may be backed
+  size_t recent_ = 0;   // frames used by the largest recent transaction, decaying
   uint32_t tick_ = 0;
   std::vector<uint32_t> free_;
   std::vector<uint32_t> stamp_;
