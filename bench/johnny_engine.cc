@@ -124,7 +124,7 @@ class Johnny : public Engine {
     return found;
   }
   uint64_t ScanMany(int reader, bool forward, uint64_t* entries) override {
-    constexpr size_t kAtOnce = 256;
+    constexpr size_t kAtOnce = 64;
     johnny_slice keys[kAtOnce], values[kAtOnce];
     johnny_cursor* cursor;
     Ok(johnny_cursor_open(read_[reader], nullptr, &cursor), "cursor");

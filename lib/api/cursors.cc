@@ -63,27 +63,30 @@ int MoveCursor(johnny_cursor* cursor, johnny_slice* key, johnny_slice* value, Mo
   });
 }
 
-// Entries of one leaf from index `first` on, `count` of them up- or downwards, to where *filled says.
-int DeliverRun(johnny_cursor* cursor, uint32_t first, uint32_t count, bool forward, johnny_slice* keys, johnny_slice* values,
-               size_t* filled) {
+// Entries of one leaf from index `first` on, `count` of them up- or downwards, to keys and values (either may be null). Returns
+// how many there are before one whose value cannot be read.
+uint32_t DeliverRun(johnny_cursor* cursor, uint32_t first, uint32_t count, bool forward, johnny_slice* keys,
+                    johnny_slice* values) {
   const Byte* leaf = cursor->cursor.leaf();
-  for (uint32_t i = 0; i < count; ++i) {
-    uint32_t index = forward ? first + i : first - i;
-    node::LeafEntry entry = node::GetLeafEntry(leaf, index);
+  const Byte* offsets = johnny::node::LeafOffsets(leaf) + 2 * size_t{first};
+  const ptrdiff_t step = forward ? 2 : -2;
+  const tree::Path& path = cursor->cursor.path();
+  const uint32_t passed = forward ? first : johnny::node::Header(leaf)->count - 1 - first;
+  for (uint32_t i = 0; i < count; ++i, offsets += step) {
+    node::LeafEntry entry = node::LoadLeafEntry(leaf + johnny::Load16(offsets));
+    path.PrefetchAhead(passed + i);
     if (values != nullptr) {
       Slice bytes = entry.value.bytes;
       if (entry.value.is_extent && cursor->owner->txn.ValueOf(entry.value, &bytes) != Lookup::kFound) {
-        cursor->cursor.MoveWithinLeaf(index);
-        return Fail(cursor->owner->txn.TakeError());
+        return i;
       }
-      values[*filled] = ToSlice(bytes);
+      values[i] = ToSlice(bytes);
     }
     if (keys != nullptr) {
-      keys[*filled] = ToSlice(entry.key);
+      keys[i] = ToSlice(entry.key);
     }
-    ++*filled;
   }
-  return JOHNNY_OK;
+  return count;
 }
 
 int MoveMany(johnny_cursor* cursor, bool forward, size_t limit, johnny_slice* keys, johnny_slice* values, size_t* count) {
@@ -107,9 +110,14 @@ int MoveMany(johnny_cursor* cursor, bool forward, size_t limit, johnny_slice* ke
       }
       uint32_t last = cursor->cursor.index();
       uint32_t first = forward ? last - (run - 1) : last + (run - 1);
-      if (int code = DeliverRun(cursor, first, run, forward, keys, values, count); code != JOHNNY_OK) {
-        return code;
+      uint32_t delivered = DeliverRun(cursor, first, run, forward, keys, values);
+      *count += delivered;
+      if (delivered < run) {
+        cursor->cursor.MoveWithinLeaf(forward ? first + delivered : first - delivered);
+        return Fail(cursor->owner->txn.TakeError());
       }
+      keys = keys == nullptr ? nullptr : keys + delivered;
+      values = values == nullptr ? nullptr : values + delivered;
     }
     return static_cast<int>(JOHNNY_OK);
   });

@@ -37,14 +37,14 @@ class Cursor {
     if (state_ != State::kOn || has_upper_ || path_.leaf().index + 1 >= node::Header(path_.leaf().page)->count) {
       return false;
     }
-    ++path_.leaf().index;
+    path_.PrefetchAhead(++path_.leaf().index);
     return true;
   }
   bool PrevWithinLeaf() {
     if (state_ != State::kOn || has_lower_ || path_.leaf().index == 0) {
       return false;
     }
-    --path_.leaf().index;
+    path_.PrefetchAhead(node::Header(path_.leaf().page)->count - --path_.leaf().index);
     return true;
   }
   // The same, on to the last of up to `limit` > 0 entries that lie behind each other in one leaf; *count of them, the cursor's
@@ -52,6 +52,7 @@ class Cursor {
   Lookup NextRun(uint32_t limit, uint32_t* count);
   Lookup PrevRun(uint32_t limit, uint32_t* count);
   const Byte* leaf() const { return path_.leaf().page; }
+  const tree::Path& path() const { return path_; }
   uint32_t index() const { return path_.leaf().index; }
   // Puts the cursor on another entry of its leaf.
   void MoveWithinLeaf(uint32_t index) { path_.leaf().index = index; }

@@ -40,22 +40,20 @@ struct LeafEntry {
 };
 
 inline const Byte* LeafHeads(const Byte* page) { return page + format::kPageHeaderSize; }
-inline const Byte* LeafEntryAt(const Byte* page, uint32_t index) {
-  const Byte* offsets = LeafHeads(page) + 4 * size_t{Header(page)->count};
-  return page + Load16(offsets + 2 * index);
-}
+inline const Byte* LeafOffsets(const Byte* page) { return LeafHeads(page) + 4 * size_t{Header(page)->count}; }
+inline const Byte* LeafEntryAt(const Byte* page, uint32_t index) { return page + Load16(LeafOffsets(page) + 2 * index); }
 inline Slice LeafKey(const Byte* page, uint32_t index) {
   const Byte* entry = LeafEntryAt(page, index);
   return MakeSlice(entry + format::kLeafEntryHeader, Load16(entry));
 }
-inline LeafEntry GetLeafEntry(const Byte* page, uint32_t index) {
-  const Byte* entry = LeafEntryAt(page, index);
+inline LeafEntry LoadLeafEntry(const Byte* entry) {
   uint16_t key_size = Load16(entry);
   uint16_t value_size = Load16(entry + 2);
   const Byte* key = entry + format::kLeafEntryHeader;
   return {MakeSlice(key, key_size),
           {MakeSlice(key + key_size, value_size & ~format::kExtentFlag), (value_size & format::kExtentFlag) != 0}};
 }
+inline LeafEntry GetLeafEntry(const Byte* page, uint32_t index) { return LoadLeafEntry(LeafEntryAt(page, index)); }
 
 // Lower bound of `key`.
 Position SearchLeaf(const Byte* page, Slice key);

@@ -127,16 +127,20 @@ class View {
   // The same for all of the page, into the second-level cache; or only for its first bytes, which has its address translated.
   ABSL_ATTRIBUTE_ALWAYS_INLINE void PrefetchWhole(const format::ChildRef& ref) const { PrefetchBytes(ref, page_size()); }
   ABSL_ATTRIBUTE_ALWAYS_INLINE void PrefetchStart(const format::ChildRef& ref) const { PrefetchBytes(ref, 1); }
+  // Where a committed page lies, unchecked, for who fetches it piece by piece; null for a frame or what is no page.
+  const Byte* AddressOf(const format::ChildRef& ref) const {
+    return IsFrame(ref) || ref.page - first_page_ >= page_count_ - first_page_ ? nullptr : base_ + (ref.page << shift_);
+  }
 
   void SetError(absl::Status error) const { error_ = std::move(error); }
   absl::Status TakeError() const { return std::exchange(error_, absl::OkStatus()); }
 
  private:
   ABSL_ATTRIBUTE_ALWAYS_INLINE void PrefetchBytes(const format::ChildRef& ref, size_t bytes) const {
-    if (IsFrame(ref) || ref.page - first_page_ >= page_count_ - first_page_) {
+    const Byte* page = AddressOf(ref);
+    if (page == nullptr) {
       return;
     }
-    const Byte* page = base_ + (ref.page << shift_);
     for (size_t i = 0; i < bytes; i += 64) {
       __builtin_prefetch(page + i, 0, 2);
     }

@@ -25,16 +25,15 @@ Lookup DescendEdge(const pager::View& view, ChildRef ref, int level, bool right,
 
 // Whoever steps from leaf to leaf is likely to go on. Leaves lie anywhere in the file and entries anywhere in a leaf, so that the
 // processor cannot foresee what will be read: it is fetched two leaves ahead, and the address of the fourth translated.
-ABSL_ATTRIBUTE_ALWAYS_INLINE inline void PrefetchLeaves(const pager::View& view, bool forward, bool first, const Path& path) {
-  const Path::Step& parent = path.steps[1];
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void PrefetchLeaves(const pager::View& view, bool forward, bool first, Path* path) {
+  const Path::Step& parent = path->steps[1];
   const uint32_t count = node::Header(parent.page)->count;
   auto child = [&](uint32_t distance) { return forward ? parent.index + distance : parent.index - distance; };  // wraps round
   if (first && child(1) < count) {
     view.PrefetchWhole(node::GetChild(parent.page, child(1)));
   }
-  if (child(2) < count) {
-    view.PrefetchWhole(node::GetChild(parent.page, child(2)));
-  }
+  path->ahead = child(2) < count ? view.AddressOf(node::GetChild(parent.page, child(2))) : nullptr;
+  path->PrefetchAhead(0);
   if (child(4) < count) {
     view.PrefetchStart(node::GetChild(parent.page, child(4)));
   }
@@ -67,9 +66,10 @@ uint64_t Settle(pager::FrameArena* frames, const ChildRef& ref, uint32_t level) 
 
 }  // namespace
 
-Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Path* path) {
+Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Path* path, bool to_change) {
   path->top = -1;
   path->stepped = false;
+  path->ahead = nullptr;
   if (record.empty()) {
     return Lookup::kNotFound;
   }
@@ -87,12 +87,16 @@ Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Pat
     }
     path->steps[level] = {page, node::SearchBranch(page, key)};
     ref = node::GetChild(page, path->steps[level].index);
+    if (to_change && level == 1) {
+      view.PrefetchWhole(ref);
+    }
   }
 }
 
 Lookup SearchEdge(const pager::View& view, const TableRecord& record, bool right, Path* path) {
   path->top = -1;
   path->stepped = false;
+  path->ahead = nullptr;
   if (record.empty()) {
     return Lookup::kNotFound;
   }
@@ -120,7 +124,7 @@ Lookup StepLeaf(const pager::View& view, bool forward, Path* path) {
     result = DescendEdge(view, node::GetChild(step.page, step.index), level - 1, !forward, path);
   } while (result == Lookup::kNotFound);
   if (result == Lookup::kFound) {
-    PrefetchLeaves(view, forward, !path->stepped, *path);
+    PrefetchLeaves(view, forward, !path->stepped, path);
     path->stepped = true;
   }
   return result;

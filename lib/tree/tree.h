@@ -5,6 +5,7 @@
 #ifndef JOHNNY_TREE_TREE_H_
 #define JOHNNY_TREE_TREE_H_
 
+#include "absl/base/attributes.h"
 #include "node/branch.h"
 #include "node/leaf.h"
 #include "pager/view.h"
@@ -25,6 +26,21 @@ struct Path {
   Step steps[format::kMaxLevel + 1];
   int top = -1;          // level of the root; -1: the tree is empty
   bool stepped = false;  // to another leaf since the search
+  // The leaf after the next one in the direction of the last step, to be fetched a piece with each entry: all at once would fill
+  // the processor's queue of misses and stall it.
+  const Byte* ahead = nullptr;
+
+  // `passed`: entries passed in this leaf.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void PrefetchAhead(uint32_t passed) const {
+    constexpr size_t kLine = 64, kPiece = 3 * kLine;
+    const size_t at = kPiece * passed;
+    if (ahead == nullptr || at >= format::kMinPageSize) {
+      return;
+    }
+    for (size_t i = 0; i < kPiece; i += kLine) {
+      __builtin_prefetch(ahead + at + i, 0, 2);
+    }
+  }
 
   Step& leaf() { return steps[0]; }
   const Step& leaf() const { return steps[0]; }
@@ -59,7 +75,8 @@ Lookup GetMany(const pager::View& view, const TableRecord& record, absl::Span<co
                size_t* found);
 
 // Fills *path down to the lower bound of `key` within the leaf whose range holds it (index may be the leaf's count).
-Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Path* path);
+// `to_change`: all of the leaf will be read soon, in order to copy it.
+Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Path* path, bool to_change = false);
 // Descends along the left or right edge; the leaf index is 0 or count - 1. kNotFound: the tree is empty.
 Lookup SearchEdge(const pager::View& view, const TableRecord& record, bool right, Path* path);
 // Moves to the next or previous leaf, index 0 or count - 1; skips empty ones. Unless kFound, the path is spoilt.
