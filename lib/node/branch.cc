@@ -68,6 +68,11 @@ size_t SharedPrefix(absl::Span<const BranchEntry> entries) {
   return shared.size();
 }
 
+bool SharesPrefix(const Byte* page, Slice separator) {
+  size_t prefix = Header(page)->prefix;
+  return separator.size() >= prefix && EqualBytes(separator.data(), page + kPageHeaderSize, prefix);
+}
+
 // Appends a tail below `upper` and returns the slot's value.
 uint16_t PlaceSuffix(Byte* page, Slice suffix) {
   if (suffix.size() <= kHeadSize) {
@@ -157,12 +162,11 @@ bool BuildBranch(Byte* page, uint32_t page_size, uint8_t level, absl::Span<const
 bool InsertIntoBranch(Byte* page, uint32_t index, Slice separator, const format::ChildRef& ref) {
   format::PageHeader* header = Header(page);
   size_t count = header->count;
-  size_t prefix = header->prefix;
   JOHNNY_DCHECK(index > 0 && index <= count);
-  if (separator.size() < prefix || (prefix > 0 && std::memcmp(separator.data(), page + kPageHeaderSize, prefix) != 0)) {
+  if (!SharesPrefix(page, separator)) {
     return false;
   }
-  Slice suffix = separator.substr(prefix);
+  Slice suffix = separator.substr(Header(page)->prefix);
   if (size_t{header->upper} - header->lower < kBranchSlotSize + TailCost(suffix.size())) {
     return false;
   }
@@ -180,6 +184,22 @@ bool InsertIntoBranch(Byte* page, uint32_t index, Slice separator, const format:
   Store32(arrays.heads + 4 * size_t{index}, HeadOf(suffix));
   format::StoreChildRef(arrays.refs + kChildRefSize * index, ref);
   Store16(arrays.slots + 2 * size_t{index}, slot);
+  return true;
+}
+
+bool ReplaceSeparator(Byte* page, uint32_t index, Slice separator) {
+  format::PageHeader* header = Header(page);
+  JOHNNY_DCHECK(index > 0 && index < header->count);
+  if (!SharesPrefix(page, separator)) {
+    return false;
+  }
+  Slice suffix = separator.substr(header->prefix);
+  if (size_t{header->upper} - header->lower < TailCost(suffix.size())) {
+    return false;
+  }
+  Arrays arrays = ArraysOf(page);
+  Store32(arrays.heads + 4 * size_t{index}, HeadOf(suffix));
+  Store16(arrays.slots + 2 * size_t{index}, PlaceSuffix(page, suffix));  // the old tail is a hole from now on
   return true;
 }
 

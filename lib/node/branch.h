@@ -48,6 +48,8 @@ size_t BranchBytesNeeded(absl::Span<const BranchEntry> entries);
 
 // Inserts a child at `index` > 0. False, and the page unchanged, when it does not fit as it is: rebuild or split.
 bool InsertIntoBranch(Byte* page, uint32_t index, Slice separator, const format::ChildRef& ref);
+// Replaces separator `index` > 0. False, and the page unchanged, when it does not fit as it is: rebuild or split.
+bool ReplaceSeparator(Byte* page, uint32_t index, Slice separator);
 // Removes child `index`; the page must have another one. Removing child 0 makes child 1 the first.
 void RemoveFromBranch(Byte* page, uint32_t index);
 size_t BranchBytesUsed(const Byte* page);

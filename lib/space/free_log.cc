@@ -1,6 +1,7 @@
 #include "space/free_log.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -157,24 +158,37 @@ absl::StatusOr<LogRecord> DecodeRecord(Slice bytes, PageNumber page) {
   return record;
 }
 
-std::string EncodeSegment(absl::Span<const PendingRun> runs, TxnId as_of) {
-  std::string out;
-  out.reserve(4 * runs.size() + kMaxVarintSize);
-  AppendVarint(&out, runs.size());
-  PageNumber at = 0;
-  for (const PendingRun& run : runs) {
-    char bytes[4 * kMaxVarintSize];
-    char* end = PutVarint(bytes, run.run.first - at);
-    end = PutVarint(end, run.run.pages);
-    at = run.run.end();
-    // 0: reusable; else the death's age + 1, and how much older the birth is.
-    end = PutVarint(end, run.death == 0 ? 0 : as_of - run.death + 1);
-    if (run.death != 0) {
-      end = PutVarint(end, run.death - run.birth);
-    }
-    out.append(bytes, static_cast<size_t>(end - bytes));
+void SegmentEncoder::Add(const PendingRun& run) {
+  if (chunk_used_ > sizeof chunk_ - 4 * kMaxVarintSize) {
+    body_.append(chunk_, std::exchange(chunk_used_, 0));
   }
+  char* end = PutVarint(chunk_ + chunk_used_, run.run.first - at_);
+  end = PutVarint(end, run.run.pages);
+  at_ = run.run.end();
+  // 0: reusable; else the death's age + 1, and how much older the birth is.
+  end = PutVarint(end, run.death == 0 ? 0 : as_of_ - run.death + 1);
+  if (run.death != 0) {
+    end = PutVarint(end, run.death - run.birth);
+  }
+  chunk_used_ = static_cast<size_t>(end - chunk_);
+  ++runs_;
+}
+
+std::string SegmentEncoder::Finish() {
+  std::string out;
+  out.reserve(kMaxVarintSize + body_.size() + chunk_used_);
+  AppendVarint(&out, runs_);
+  out.append(body_);
+  out.append(chunk_, chunk_used_);
   return out;
+}
+
+std::string EncodeSegment(absl::Span<const PendingRun> runs, TxnId as_of) {
+  SegmentEncoder encoder(as_of);
+  for (const PendingRun& run : runs) {
+    encoder.Add(run);
+  }
+  return encoder.Finish();
 }
 
 absl::StatusOr<std::vector<PendingRun>> DecodeSegment(Slice bytes, TxnId as_of, PageNumber page) {
@@ -210,9 +224,10 @@ ChildRef BuildStream(Slice bytes, PageType type, TxnId birth, absl::Span<const P
   ChildRef next;
   for (size_t i = pages.size(); i-- > 0;) {
     Byte* page = out + i * page_size;
-    std::memset(page, 0, page_size);
     size_t begin = std::min(bytes.size(), i * capacity);
     Slice piece = bytes.substr(begin, capacity);
+    std::memset(page, 0, format::kPageHeaderSize);
+    std::memset(page + kStreamHeader + piece.size(), 0, capacity - piece.size());
     format::PageHeader* header = node::Header(page);
     header->birth = birth;
     header->set_page(pages[i]);

@@ -48,6 +48,22 @@ std::string EncodeRecord(const LogRecord& record);
 // kCorrupt with a reason when the bytes do not parse or name pages outside the file.
 absl::StatusOr<LogRecord> DecodeRecord(Slice bytes, PageNumber page);
 
+// Encodes a segment run by run, in ascending order.
+class SegmentEncoder {
+ public:
+  explicit SegmentEncoder(TxnId as_of) : as_of_(as_of) {}
+  void Add(const PendingRun& run);
+  uint64_t runs() const { return runs_; }
+  std::string Finish();
+
+ private:
+  TxnId as_of_;
+  uint64_t runs_ = 0;
+  PageNumber at_ = 0;
+  std::string body_;
+  size_t chunk_used_ = 0;
+  char chunk_[1024];  // a run costs one append too many
+};
 std::string EncodeSegment(absl::Span<const PendingRun> runs, TxnId as_of);
 absl::StatusOr<std::vector<PendingRun>> DecodeSegment(Slice bytes, TxnId as_of, PageNumber page);
 

@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -48,9 +49,9 @@ struct FreeSpaceOptions {
 
 // A commit's part of the free log, sealed: pages to write beside the tree's.
 struct SealedLog {
-  format::ChildRef newest;  // for the master page; entries = pages of the whole free log
-  std::vector<PageNumber> pages;
-  std::vector<Byte> bytes;  // pages.size() pages
+  format::ChildRef newest;        // for the master page; entries = pages of the whole free log
+  std::vector<PageNumber> pages;  // those of the record first
+  std::unique_ptr<Byte[]> bytes;  // pages.size() pages
 };
 
 class FreeSpace {
@@ -94,8 +95,9 @@ class FreeSpace {
   void AbortNested();   // as it was at BeginNested(), but that the file may have grown and pending pages may have been released
 
   // Seals the transaction's changes into free-log pages. Nothing may be taken or freed afterwards. REQUIRES: no nested level.
-  // kCorrupt when pages were freed that are free already.
-  absl::StatusOr<SealedLog> Seal();
+  // kCorrupt when pages were freed that are free already. `record_page`: where the record begins, allocated with pages that it
+  // is to be written beside; 0: anywhere.
+  absl::StatusOr<SealedLog> Seal(PageNumber record_page = 0);
   void Commit();    // the sealed state is the newest snapshot's
   void Rollback();  // as it was at Begin()
 
@@ -169,9 +171,15 @@ class FreeSpace {
   struct NewSegment;
   absl::Status CheckFreed();
   absl::StatusOr<std::vector<NewSegment>> ChooseSegments();
-  bool HasRoomToCondense(const std::vector<size_t>& indexes);
+  bool HasRoomToCondense(const std::vector<uint64_t>& runs);
   PageNumber SegmentEnd(size_t index) const;
-  std::vector<PendingRun> StateOf(PageNumber start, PageNumber end) const;
+  uint64_t RunsIn(PageNumber start, PageNumber end) const;
+  absl::Span<const PendingRun> FreedIn(PageNumber start, PageNumber end) const;
+  template <typename Visitor>
+  void VisitState(PageNumber start, PageNumber end, absl::Span<const PendingRun> freed, Visitor visit) const;
+  void Encode(NewSegment* segment) const;
+  absl::Status EncodeFitting(std::vector<NewSegment>* fresh, std::vector<PageNumber>* record_pages, LogRecord* record,
+                             std::string* record_bytes);
   absl::Status DropObsoleteRecords(TxnId oldest_needed);
   LogRecord MakeRecord(const std::vector<NewSegment>& fresh) const;
   void CountLogPages();
@@ -200,6 +208,7 @@ class FreeSpace {
   TxnId newest_record_txn_ = 0;
   uint64_t log_pages_ = 0;            // of records_ and segments_
   uint64_t record_pages_ = 0;         // of records_ alone
+  uint64_t segment_run_bytes_ = 96;   // sixteenths of a byte that a run has lately taken in a segment, and a little more
   uint64_t recent_commit_pages_ = 0;  // of the largest recent commit, decaying
   uint64_t peak_commit_pages_ = 0;    // the same, decaying slowly: over hundreds of commits
   bool last_commit_grew_ = false;     // the file

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/seeded_bug.h"
 #include "base/status.h"
+#include "base/varint.h"
 #include "space/free_space.h"
 
 namespace johnny::space {
@@ -29,6 +30,7 @@ struct FreeSpace::NewSegment {
   bool is_first;    // of those that replace it
   PageNumber start;
   PageNumber end;
+  uint64_t runs;  // without what this transaction has freed
   std::vector<PageNumber> pages;
   std::string bytes;
   format::ChildRef ref;
@@ -45,55 +47,67 @@ void FreeSpace::CountLogPages() {
   }
 }
 
-// The state of [start, end) as it will be after this commit.
-std::vector<PendingRun> FreeSpace::StateOf(PageNumber start, PageNumber end) const {
-  std::vector<PendingRun> runs;
-  auto add = [&](Run run, TxnId birth, TxnId death) {
-    PageNumber first = std::max(run.first, start);
-    PageNumber last = std::min(run.end(), end);
-    if (first < last) {
-      runs.push_back({{first, last - first}, birth, death});
-    }
-  };
-  auto by_place = [](const PendingRun& a, const PendingRun& b) { return a.run.first < b.run.first; };
-  auto merge_from = [&](size_t begin) {
-    std::inplace_merge(runs.begin(), runs.begin() + static_cast<ptrdiff_t>(begin), runs.end(), by_place);
-  };
-  data_.ForEachIn(start, end, [&](Run run) { add(run, 0, 0); });
-  size_t sorted = runs.size();
-  meta_.ForEachIn(start, end, [&](Run run) { add(run, 0, 0); });
-  merge_from(sorted);
-  sorted = runs.size();
-  auto pending = pending_by_place_.upper_bound(start);
-  if (pending != pending_by_place_.begin()) {
-    --pending;  // may reach into the range
-  }
-  for (; pending != pending_by_place_.end() && pending->first < end; ++pending) {
-    add(pending->second.run, pending->second.birth, pending->second.death);
-  }
-  merge_from(sorted);
-  sorted = runs.size();
-  for (const PendingRun& run : freed_) {
-    add(run.run, run.birth, run.death);
-  }
-  std::sort(runs.begin() + static_cast<ptrdiff_t>(sorted), runs.end(), by_place);
-  merge_from(sorted);
-  return runs;
+// What of `freed_` has pages in [start, end). REQUIRES: sorted by CheckFreed().
+absl::Span<const PendingRun> FreeSpace::FreedIn(PageNumber start, PageNumber end) const {
+  auto first = std::partition_point(freed_.begin(), freed_.end(), [&](const auto& freed) { return freed.run.end() <= start; });
+  auto last = std::partition_point(first, freed_.end(), [&](const auto& freed) { return freed.run.first < end; });
+  return {freed_.data() + (first - freed_.begin()), static_cast<size_t>(last - first)};
 }
 
-// Whether the segments at `indexes` can be written again, however much their ranges have come to hold. The file grows for it if
-// it may; if not, condensing waits.
-bool FreeSpace::HasRoomToCondense(const std::vector<size_t>& indexes) {
+// Visits the state of [start, end), with what of it is `freed`, in order. Four ways are merged without a list in between: this is
+// most of what condensing costs.
+template <typename Visitor>
+void FreeSpace::VisitState(PageNumber start, PageNumber end, absl::Span<const PendingRun> freed, Visitor visit) const {
+  auto data = data_.From(start), meta = meta_.From(start);
+  auto pending = pending_by_place_.upper_bound(start);
+  if (pending != pending_by_place_.begin() && std::prev(pending)->second.run.end() > start) {
+    --pending;
+  }
+  auto at_freed = freed.begin();
+  auto first_of = [end](const auto& at, const auto& last) { return at != last ? at->first : end; };
+  auto first_freed = [&] { return at_freed != freed.end() ? at_freed->run.first : end; };
+  PageNumber next_data = first_of(data, data_.end()), next_meta = first_of(meta, meta_.end());
+  PageNumber next_pending = first_of(pending, pending_by_place_.end()), next_freed = first_freed();
+  for (;;) {
+    PageNumber next = std::min({next_data, next_meta, next_pending, next_freed});
+    if (next >= end) {
+      return;
+    }
+    PendingRun run;
+    if (next == next_data) {
+      run.run = {next, data->second};
+      next_data = first_of(++data, data_.end());
+    } else if (next == next_meta) {
+      run.run = {next, meta->second};
+      next_meta = first_of(++meta, meta_.end());
+    } else if (next == next_pending) {
+      run = pending->second;
+      next_pending = first_of(++pending, pending_by_place_.end());
+    } else {
+      run = *at_freed++;
+      next_freed = first_freed();
+    }
+    PageNumber first = std::max(run.run.first, start);
+    run.run = {first, std::min(run.run.end(), end) - first};
+    visit(run);
+  }
+}
+
+// How many runs lie in [start, end), without what this transaction has freed.
+uint64_t FreeSpace::RunsIn(PageNumber start, PageNumber end) const {
+  uint64_t runs = 0;
+  auto count = [&](Run) { ++runs; };
+  data_.ForEachIn(start, end, count);
+  meta_.ForEachIn(start, end, count);
+  return runs + static_cast<uint64_t>(std::distance(pending_by_place_.lower_bound(start), pending_by_place_.lower_bound(end)));
+}
+
+// Whether segments of so many runs can be written again, however much their ranges have come to hold. The file grows for it if it
+// may; if not, condensing waits.
+bool FreeSpace::HasRoomToCondense(const std::vector<uint64_t>& runs) {
   uint64_t pages = 2;
-  for (size_t index : indexes) {
-    uint64_t runs = 0;
-    auto count = [&](Run) { ++runs; };
-    PageNumber start = segments_[index].start;
-    PageNumber end = SegmentEnd(index);
-    data_.ForEachIn(start, end, count);
-    meta_.ForEachIn(start, end, count);
-    runs += static_cast<uint64_t>(std::distance(pending_by_place_.lower_bound(start), pending_by_place_.lower_bound(end)));
-    pages += 2 + (runs + freed_.size()) * kMaxSegmentRunBytes / page_size_;
+  for (uint64_t of_segment : runs) {
+    pages += 2 + (of_segment + freed_.size()) * kMaxSegmentRunBytes / page_size_;
   }
   uint64_t room = free_pages() + (file_pages_ > page_count_ ? file_pages_ - page_count_ : 0);
   return room >= pages || Grow(pages - room).ok();
@@ -107,11 +121,12 @@ PageNumber FreeSpace::SegmentEnd(size_t index) const {
 absl::Status FreeSpace::CheckFreed() {
   std::sort(freed_.begin(), freed_.end(), [](const auto& a, const auto& b) { return a.run.first < b.run.first; });
   PageNumber end = 0;
+  auto is_data = data_.Overlaps(), is_meta = meta_.Overlaps(), is_taken = taken_.Overlaps();
+  AscendingOverlaps is_pending(pending_by_place_, [](const auto& pending) { return pending.second.run.end(); });
   for (const PendingRun& freed : freed_) {
     const Run& run = freed.run;
-    auto taken = taken_.FirstEndingAfter(run.first);
     bool twice = run.first < end && !IsSeeded(SeededBug::kPageFreedTwice);
-    if (twice || IsFreeOrPending(run) || (taken && taken->first < run.end())) {
+    if (twice || is_data(run) || is_meta(run) || is_pending(run) || is_taken(run)) {
       return CorruptPage(run.first, "in use and free at the same time");
     }
     end = run.end();
@@ -141,32 +156,35 @@ absl::StatusOr<std::vector<FreeSpace::NewSegment>> FreeSpace::ChooseSegments() {
   if (oldest.size() > kSegmentsPerCommit) {
     oldest.erase(oldest.begin() + static_cast<ptrdiff_t>(kSegmentsPerCommit), oldest.end());
   }
-  if (!HasRoomToCondense(oldest)) {
+  std::sort(oldest.begin(), oldest.end());
+  std::vector<uint64_t> runs;
+  for (size_t index : oldest) {
+    runs.push_back(RunsIn(segments_[index].start, SegmentEnd(index)));
+  }
+  if (!HasRoomToCondense(runs)) {
     if (first) {
       segments_.clear();
     }
     return chosen;
   }
-  std::sort(oldest.begin(), oldest.end());
   size_t total = segments_.size();
-  for (size_t index : oldest) {
+  for (size_t i = 0; i < oldest.size(); ++i) {
+    const size_t index = oldest[i];
     const SegmentRef& old = segments_[index];
     PageNumber end = SegmentEnd(index);
     for (PageNumber page : old.pages) {
       JOHNNY_RETURN_IF_ERROR(Free(page, 1, old.as_of));
     }
+    if (old.pages.size() < kSplitSegmentPages || total >= kMaxSegments || runs[i] < 2) {
+      chosen.push_back({index, true, old.start, end, runs[i], {}, {}, {}});
+      continue;
+    }
     PageNumber middle = end;
-    bool split = old.pages.size() >= kSplitSegmentPages && total < kMaxSegments;
-    if (split) {
-      std::vector<PendingRun> runs = StateOf(old.start, end);
-      split = runs.size() > 1;
-      middle = split ? runs[runs.size() / 2].run.first : end;
-    }
-    chosen.push_back({index, true, old.start, middle, {}, {}, {}});
-    if (split) {
-      chosen.push_back({index, false, middle, end, {}, {}, {}});
-      ++total;
-    }
+    uint64_t left = runs[i] / 2;
+    VisitState(old.start, end, {}, [&](const PendingRun& run) { middle = left-- == 0 ? run.run.first : middle; });
+    chosen.push_back({index, true, old.start, middle, runs[i] / 2, {}, {}, {}});
+    chosen.push_back({index, false, middle, end, runs[i] - runs[i] / 2, {}, {}, {}});
+    ++total;
   }
   return chosen;
 }
@@ -190,9 +208,7 @@ LogRecord FreeSpace::MakeRecord(const std::vector<NewSegment>& fresh) const {
   record.old_page_count = old_page_count_;
   record.new_page_count = page_count_;
   taken_.ForEach([&](Run run) { record.taken.push_back(run); });
-  record.freed = freed_;
-  std::sort(record.freed.begin(), record.freed.end(),
-            [](const PendingRun& a, const PendingRun& b) { return a.run.first < b.run.first; });
+  record.freed = freed_;  // sorted by CheckFreed()
   size_t kept = 0;
   for (const PendingRun& run : record.freed) {  // join neighbours of one birth
     if (kept > 0 && record.freed[kept - 1].run.end() == run.run.first && record.freed[kept - 1].birth == run.birth) {
@@ -229,7 +245,50 @@ absl::Status FreeSpace::TakeLogPages(size_t count, std::vector<PageNumber>* page
   return absl::OkStatus();
 }
 
-absl::StatusOr<SealedLog> FreeSpace::Seal() {
+void FreeSpace::Encode(NewSegment* segment) const {
+  SegmentEncoder encoder(txn_);
+  VisitState(segment->start, segment->end, FreedIn(segment->start, segment->end),
+             [&](const PendingRun& run) { encoder.Add(run); });
+  segment->runs = encoder.runs();
+  segment->bytes = encoder.Finish();
+}
+
+// What is encoded lists the pages it is written to, so pages are taken until everything fits. Mostly the first estimate does.
+absl::Status FreeSpace::EncodeFitting(std::vector<NewSegment>* fresh, std::vector<PageNumber>* record_pages, LogRecord* record,
+                                      std::string* record_bytes) {
+  constexpr size_t kRefSlack = 64;  // references are not known yet and encode as zeros
+  bool fits = false;
+  auto provide = [&](size_t bytes, std::vector<PageNumber>* pages) -> absl::Status {
+    size_t needed = StreamPages(bytes, page_size_);
+    if (needed > pages->size()) {
+      fits = false;
+      return TakeLogPages(needed - pages->size(), pages);
+    }
+    return absl::OkStatus();
+  };
+  for (NewSegment& segment : *fresh) {
+    uint64_t runs = segment.runs + FreedIn(segment.start, segment.end).size();
+    JOHNNY_RETURN_IF_ERROR(provide(runs * segment_run_bytes_ / 16 + kMaxVarintSize, &segment.pages));
+  }
+  while (!fits) {
+    fits = true;
+    *record = MakeRecord(*fresh);
+    *record_bytes = EncodeRecord(*record);
+    for (NewSegment& segment : *fresh) {
+      Encode(&segment);
+      JOHNNY_RETURN_IF_ERROR(provide(segment.bytes.size(), &segment.pages));
+    }
+    JOHNNY_RETURN_IF_ERROR(provide(record_bytes->size() + kRefSlack * (fresh->size() + 1), record_pages));
+  }
+  for (const NewSegment& segment : *fresh) {
+    if (segment.runs > 0) {
+      segment_run_bytes_ = 16 * segment.bytes.size() / segment.runs + 2;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SealedLog> FreeSpace::Seal(PageNumber record_page) {
   JOHNNY_CHECK(outer_.empty());
   ReleaseIfSurplus();
   JOHNNY_ASSIGN_OR_RETURN(std::vector<NewSegment> fresh, ChooseSegments());
@@ -241,54 +300,41 @@ absl::StatusOr<SealedLog> FreeSpace::Seal() {
   JOHNNY_RETURN_IF_ERROR(DropObsoleteRecords(oldest_needed));
   JOHNNY_RETURN_IF_ERROR(CheckFreed());
 
-  // What is encoded lists the pages it is written to, so take pages until everything fits. Mostly that is one.
   std::vector<PageNumber> record_pages;
-  JOHNNY_RETURN_IF_ERROR(TakeLogPages(1, &record_pages));
+  if (record_page != 0) {
+    record_pages.push_back(record_page);
+  } else {
+    JOHNNY_RETURN_IF_ERROR(TakeLogPages(1, &record_pages));
+  }
   LogRecord record;
   std::string record_bytes;
-  constexpr size_t kRefSlack = 64;  // references are not known yet and encode as zeros
-  for (bool fits = false; !fits;) {
-    fits = true;
-    record = MakeRecord(fresh);
-    record_bytes = EncodeRecord(record);
-    for (NewSegment& segment : fresh) {
-      segment.bytes = EncodeSegment(StateOf(segment.start, segment.end), txn_);
-    }
-    auto provide = [&](size_t bytes, std::vector<PageNumber>* pages) -> absl::Status {
-      size_t needed = StreamPages(bytes, page_size_);
-      if (needed > pages->size()) {
-        fits = false;
-        return TakeLogPages(needed - pages->size(), pages);
-      }
-      return absl::OkStatus();
-    };
-    for (NewSegment& segment : fresh) {
-      JOHNNY_RETURN_IF_ERROR(provide(segment.bytes.size(), &segment.pages));
-    }
-    JOHNNY_RETURN_IF_ERROR(provide(record_bytes.size() + kRefSlack * (fresh.size() + 1), &record_pages));
-  }
+  JOHNNY_RETURN_IF_ERROR(EncodeFitting(&fresh, &record_pages, &record, &record_bytes));
   bool cut = CutTail();
   if (cut) {  // which only leaves less to encode
     for (NewSegment& segment : fresh) {
-      segment.bytes = EncodeSegment(StateOf(segment.start, segment.end), txn_);
+      Encode(&segment);
     }
   }
 
   SealedLog sealed;
-  auto append = [&](Slice bytes, PageType type, const std::vector<PageNumber>& pages) {
-    size_t offset = sealed.bytes.size();
-    sealed.bytes.resize(offset + pages.size() * page_size_);
-    sealed.pages.insert(sealed.pages.end(), pages.begin(), pages.end());
-    return BuildStream(bytes, type, txn_, pages, page_size_, store_->database_id(), sealed.bytes.data() + offset);
+  sealed.pages = record_pages;
+  for (const NewSegment& segment : fresh) {
+    sealed.pages.insert(sealed.pages.end(), segment.pages.begin(), segment.pages.end());
+  }
+  sealed.bytes.reset(new Byte[sealed.pages.size() * page_size_]);  // all of it is written below
+  auto build = [&, this](Slice bytes, PageType type, const std::vector<PageNumber>& pages, size_t at) {
+    return BuildStream(bytes, type, txn_, pages, page_size_, store_->database_id(), sealed.bytes.get() + at * page_size_);
   };
+  size_t at = record_pages.size();
   for (NewSegment& segment : fresh) {
-    segment.ref = append(segment.bytes, PageType::kFreeLogSegment, segment.pages);
+    segment.ref = build(segment.bytes, PageType::kFreeLogSegment, segment.pages, at);
+    at += segment.pages.size();
   }
   if (cut || !fresh.empty()) {
     record = MakeRecord(fresh);
     record_bytes = EncodeRecord(record);
   }
-  sealed.newest = append(record_bytes, PageType::kFreeLogRecord, record_pages);
+  sealed.newest = build(record_bytes, PageType::kFreeLogRecord, record_pages, 0);
 
   sealed_segments_ = std::move(record.segments);
   sealed_record_pages_ = std::move(record_pages);

@@ -48,18 +48,23 @@ class RunSet {
   std::optional<Run> Find(PageNumber page) const;
   std::optional<Run> FirstEndingAfter(PageNumber page) const;
 
+  // Iterates over pairs of a run's first page and its length, from the first run on that ends behind `start`.
+  auto From(PageNumber start) const {
+    auto at = by_place_.upper_bound(start);
+    return at != by_place_.begin() && std::prev(at)->first + std::prev(at)->second > start ? std::prev(at) : at;
+  }
+  auto end() const { return by_place_.end(); }
+
   // Visits the runs that have pages in [start, end), whole, in order.
   template <typename Visitor>
   void ForEachIn(PageNumber start, PageNumber end, Visitor visit) const {
-    auto at = by_place_.upper_bound(start);
-    if (at != by_place_.begin() && std::prev(at)->first + std::prev(at)->second > start) {
-      --at;
-    }
-    for (; at != by_place_.end() && at->first < end; ++at) {
+    for (auto at = From(start); at != by_place_.end() && at->first < end; ++at) {
       visit(Run{at->first, at->second});
     }
   }
 
+  // See AscendingOverlaps, below. The set must not change meanwhile.
+  auto Overlaps() const;
   uint64_t pages() const { return pages_; }
   size_t runs() const { return by_place_.size(); }
   bool empty() const { return by_place_.empty(); }
@@ -81,6 +86,37 @@ class RunSet {
   absl::btree_set<Length, std::less<Length>, NodeAllocator<Length>> by_length_;
   uint64_t pages_ = 0;
 };
+
+// Whether runs overlap those of a map from first page to something whose end `end_of` tells; asked in ascending order. Steps on
+// where the answer is near, so that many questions about a dense map cost a few instructions each.
+template <typename Map, typename EndOf>
+class AscendingOverlaps {
+ public:
+  AscendingOverlaps(const Map& map, EndOf end_of) : map_(map), end_of_(end_of), at_(map.begin()) {}
+
+  bool operator()(Run run) {
+    constexpr int kNear = 8;
+    for (int steps = 0; at_ != map_.end() && end_of_(*at_) <= run.first; ++at_) {
+      if (++steps > kNear) {
+        at_ = map_.upper_bound(run.first);
+        if (at_ != map_.begin() && end_of_(*std::prev(at_)) > run.first) {
+          --at_;
+        }
+        break;
+      }
+    }
+    return at_ != map_.end() && at_->first < run.end();
+  }
+
+ private:
+  const Map& map_;
+  EndOf end_of_;
+  typename Map::const_iterator at_;
+};
+
+inline auto RunSet::Overlaps() const {
+  return AscendingOverlaps(by_place_, [](const auto& run) { return run.first + run.second; });
+}
 
 }  // namespace johnny::space
 

@@ -29,7 +29,11 @@ void AddOwned(std::vector<space::Run>* owned, space::Run run) {
 }  // namespace
 
 TreeBuilder::TreeBuilder(const WriteContext& context, uint32_t fill_percent)
-    : context_(context), page_size_(context.view->page_size()), leaf_limit_(size_t{page_size_} * fill_percent / 100) {}
+    : context_(context),
+      page_size_(context.view->page_size()),
+      leaf_limit_(size_t{page_size_} * fill_percent / 100),
+      branch_(page_size_),
+      writer_(context.file, page_size_) {}
 
 Slice TreeBuilder::LastKey() const {
   if (leaf_ == nullptr) {
@@ -83,7 +87,7 @@ absl::Status TreeBuilder::TakePages(uint64_t pages, space::Use use, std::vector<
 
 // Writes the buffer's pages, and takes numbers for the next ones.
 absl::Status TreeBuilder::FillBuffer() {
-  JOHNNY_RETURN_IF_ERROR(Flush());
+  JOHNNY_RETURN_IF_ERROR(writer_.Flush());
   size_t pages = buffer_pages_ == 0 ? kFirstBatch : std::min(2 * buffer_pages_, kLargestBatch);
   std::vector<space::Run> runs;
   absl::Status taken = TakePages(pages, space::Use::kData, &runs);
@@ -100,13 +104,6 @@ absl::Status TreeBuilder::FillBuffer() {
     numbers_.push_back(numbers.Next());
   }
   next_ = 0;
-  return absl::OkStatus();
-}
-
-absl::Status TreeBuilder::Flush() {
-  JOHNNY_RETURN_IF_ERROR(WritePages(context_.file, page_size_, &unwritten_));
-  unwritten_.clear();
-  branches_.clear();
   return absl::OkStatus();
 }
 
@@ -145,8 +142,9 @@ absl::Status TreeBuilder::FinishLeaf() {
   std::memcpy(offsets, offsets_.data(), 2 * count);
   std::memset(leaf_ + header->lower, 0, upper_ - header->lower);
   last_key_.assign(key_at(count - 1));
-  ChildRef ref = SealPage(context_, leaf_, numbers_[next_ - 1], count, &unwritten_);
-  leaf_ = nullptr;
+  PageNumber number = numbers_[next_ - 1];
+  ChildRef ref = SealPage(context_, leaf_, number, count);
+  JOHNNY_RETURN_IF_ERROR(writer_.Add(number, std::exchange(leaf_, nullptr)));
   record_.leaf_pages++;
   record_.root.entries += count;
   return AddChild(1, std::move(separator_), ref);
@@ -198,13 +196,13 @@ absl::Status TreeBuilder::FinishBranch(size_t level) {
   std::vector<space::Run> run;
   JOHNNY_RETURN_IF_ERROR(TakePages(1, space::Use::kMeta, &run));
   AddOwned(&owned_, run.front());
-  branches_.emplace_back(page_size_);
-  Byte* page = branches_.back().data();
-  bool fits = node::BuildBranch(page, page_size_, static_cast<uint8_t>(level), entries);
+  bool fits = node::BuildBranch(branch_.data(), page_size_, static_cast<uint8_t>(level), entries);
   JOHNNY_CHECK(fits);
   record_.branch_pages++;
-  return AddChild(level + 1, std::move(children.front().separator),
-                  SealPage(context_, page, run.front().first, below, &unwritten_));
+  ChildRef ref = SealPage(context_, branch_.data(), run.front().first, below);
+  Slice page = MakeSlice(branch_.data(), page_size_);
+  JOHNNY_RETURN_IF_ERROR(context_.file->WriteAt(ref.page * page_size_, absl::MakeConstSpan(&page, 1)));
+  return AddChild(level + 1, std::move(children.front().separator), ref);
 }
 
 absl::Status TreeBuilder::Finish(TableRecord* record) {
@@ -219,7 +217,7 @@ absl::Status TreeBuilder::Finish(TableRecord* record) {
     }
     JOHNNY_RETURN_IF_ERROR(FinishBranch(level));
   }
-  JOHNNY_RETURN_IF_ERROR(Flush());
+  JOHNNY_RETURN_IF_ERROR(writer_.Flush());
   JOHNNY_RETURN_IF_ERROR(FreeUnused());
   *record = record_;
   return absl::OkStatus();

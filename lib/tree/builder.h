@@ -6,7 +6,6 @@
 #ifndef JOHNNY_TREE_BUILDER_H_
 #define JOHNNY_TREE_BUILDER_H_
 
-#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,7 +45,6 @@ class TreeBuilder {
   bool FitsBranch(const Level& level, Slice separator) const;
   absl::Status FinishBranch(size_t level);
   absl::Status FillBuffer();
-  absl::Status Flush();
   absl::Status FreeUnused();
   absl::Status TakePages(uint64_t pages, space::Use use, std::vector<space::Run>* runs);
   Slice LastKey() const;
@@ -62,8 +60,8 @@ class TreeBuilder {
   size_t buffer_pages_ = 0;
   size_t next_ = 0;  // of the buffer's pages
   std::vector<PageNumber> numbers_;
-  std::deque<std::vector<Byte>> branches_;
-  SealedPages unwritten_;
+  std::vector<Byte> branch_;
+  PageWriter writer_;
 
   // The leaf being filled, null between two: entries from the end of the page downwards, their offsets beside it until it is
   // full.

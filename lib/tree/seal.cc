@@ -57,23 +57,48 @@ PageNumber PageNumbers::Next() {
   return page;
 }
 
-ChildRef SealPage(const WriteContext& context, Byte* page, PageNumber number, uint64_t entries, SealedPages* pages) {
+absl::Status PageWriter::Add(PageNumber number, const Byte* page) {
+  if (number != first_ + pieces_.size() || pieces_.size() * page_size_ >= kBytesAtOnce) {
+    JOHNNY_RETURN_IF_ERROR(Flush());
+    first_ = number;
+  }
+  pieces_.push_back(MakeSlice(page, page_size_));
+  return absl::OkStatus();
+}
+
+absl::Status PageWriter::Flush() {
+  if (!pieces_.empty()) {
+    JOHNNY_RETURN_IF_ERROR(file_->WriteAt(first_ * page_size_, pieces_));
+    pieces_.clear();
+  }
+  return absl::OkStatus();
+}
+
+ChildRef SealPage(const WriteContext& context, Byte* page, PageNumber number, uint64_t entries) {
   const pager::PageStore& store = *context.view->store();
   format::PageHeader* header = Header(page);
   header->birth = context.txn;
   header->set_page(number);
   header->checksum = format::PageChecksum(page, store.page_size(), store.database_id(), number);
   store.SetChecked(number, pager::PageStore::Tag(pager::PageStore::Kind::kNode, header->checksum));
-  pages->emplace_back(number, page);
   return {number, static_cast<uint32_t>(header->checksum), entries};
 }
 
-absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageNumbers* leaves,
-                        PageNumbers* branches, SealedPages* pages) {
-  for (const FrameToSeal& sealed : frames) {
+absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageStream* leaves,
+                        PageStream* branches) {
+  const size_t page_size = context.view->page_size();
+  for (size_t at = 0; at < frames.size(); ++at) {
+    const FrameToSeal& sealed = frames[at];
+    if (at + 1 < frames.size()) {
+      const Byte* next = context.frames->At(frames[at + 1].frame);
+      for (size_t i = 0; i < page_size; i += 64) {
+        __builtin_prefetch(next + i);
+      }
+    }
     Byte* page = context.frames->At(sealed.frame);
     const format::PageHeader* header = Header(page);
-    PageNumber number = (sealed.level == 0 ? leaves : branches)->Next();
+    PageStream* stream = sealed.level == 0 ? leaves : branches;
+    PageNumber number = stream->numbers.Next();
     uint64_t entries = header->count;
     if (sealed.level > 0) {
       entries = 0;
@@ -81,7 +106,7 @@ absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSea
         entries += node::GetChild(page, i).entries;
       }
     }
-    ChildRef ref = SealPage(context, page, number, entries, pages);
+    ChildRef ref = SealPage(context, page, number, entries);
     if (sealed.parent != nullptr) {
       node::SetChild(sealed.parent, sealed.index, ref);
     } else {
@@ -90,20 +115,7 @@ absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSea
       }
       sealed.record->root = ref;
     }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status WritePages(os::File* file, uint32_t page_size, SealedPages* pages) {
-  std::sort(pages->begin(), pages->end());
-  std::vector<Slice> pieces;
-  for (size_t i = 0; i < pages->size();) {
-    PageNumber first = (*pages)[i].first;
-    pieces.clear();
-    for (; i < pages->size() && (*pages)[i].first == first + pieces.size(); ++i) {
-      pieces.push_back(MakeSlice((*pages)[i].second, page_size));
-    }
-    JOHNNY_RETURN_IF_ERROR(file->WriteAt(first * page_size, pieces));
+    JOHNNY_RETURN_IF_ERROR(stream->writer.Add(number, page));
   }
   return absl::OkStatus();
 }
@@ -122,10 +134,10 @@ absl::Status Spill(const WriteContext& context, absl::Span<TableRecord* const> r
   JOHNNY_RETURN_IF_ERROR(context.space->Allocate(leaf_count, space::Use::kData, &leaf_runs));
   JOHNNY_RETURN_IF_ERROR(context.space->Allocate(cold.size() - leaf_count, space::Use::kMeta, &branch_runs));
   context.view->set_page_count(context.space->page_count());
-  PageNumbers leaves(std::move(leaf_runs)), branches(std::move(branch_runs));
-  SealedPages pages;
-  JOHNNY_RETURN_IF_ERROR(SealFrames(context, cold, &leaves, &branches, &pages));
-  JOHNNY_RETURN_IF_ERROR(WritePages(context.file, context.view->page_size(), &pages));
+  PageStream leaves(context, std::move(leaf_runs)), branches(context, std::move(branch_runs));
+  JOHNNY_RETURN_IF_ERROR(SealFrames(context, cold, &leaves, &branches));
+  JOHNNY_RETURN_IF_ERROR(leaves.writer.Flush());
+  JOHNNY_RETURN_IF_ERROR(branches.writer.Flush());
   for (const FrameToSeal& frame : cold) {
     context.frames->Free(frame.frame);
   }

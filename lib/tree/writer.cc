@@ -40,6 +40,7 @@ size_t BalancedSplit(absl::Span<const LeafEntry> entries, size_t capacity) {
 }
 
 void AppendLeafEntries(const Byte* page, std::vector<LeafEntry>* entries) {
+  entries->reserve(entries->size() + Header(page)->count + 1);  // one more is put in between
   for (uint32_t i = 0; i < Header(page)->count; ++i) {
     entries->push_back(node::GetLeafEntry(page, i));
   }
@@ -190,7 +191,7 @@ Lookup TreeWriter::FindPlace(Slice key, PutMode mode) {
   dirty_ = IsWithinLast(key, mode);
   if (!dirty_) {
     return mode == PutMode::kAppend ? SearchEdge(*context_->view, *record_, /*right=*/true, &path_)
-                                    : Search(*context_->view, *record_, key, &path_);
+                                    : Search(*context_->view, *record_, key, &path_, /*to_change=*/true);
   }
   path_.top = last_->path.top;
   std::copy_n(last_->path.steps, path_.top + 1, path_.steps);
@@ -509,6 +510,9 @@ absl::Status TreeWriter::StoreBranch(int level, const Children& children, uint32
 
 // Replaces separator `index` > 0 of the path's branch. A longer one may split it.
 absl::Status TreeWriter::SetSeparator(int level, uint32_t index, Slice separator) {
+  if (node::ReplaceSeparator(Dirty(level), index, separator)) {
+    return absl::OkStatus();
+  }
   std::string separators;
   Children children;
   GatherChildren(Page(level), &separators, &children);

@@ -140,19 +140,39 @@ class PageNumbers {
   size_t at_ = 0;
 };
 
-// Pages to write: number and bytes.
-using SealedPages = std::vector<std::pair<PageNumber, const Byte*>>;
+// Writes pages, neighbours that come one after the other with one call: soon after each was sealed, while the processor's cache
+// still has it.
+class PageWriter {
+ public:
+  PageWriter(os::File* file, uint32_t page_size) : file_(file), page_size_(page_size) {}
+  // `page` stays as it is until it is written, by Flush() at the latest.
+  absl::Status Add(PageNumber number, const Byte* page);
+  absl::Status Flush();
 
-// Gives a finished page its number, birth and checksum, and adds it to *pages; the reference to it.
-ChildRef SealPage(const WriteContext& context, Byte* page, PageNumber number, uint64_t entries, SealedPages* pages);
+ private:
+  static constexpr size_t kBytesAtOnce = size_t{64} << 10;
 
-// Numbers the frames, settles their counts, sets births and checksums, and puts the final reference into the parent. kCorrupt
-// when the counts do not add up.
-absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageNumbers* leaves,
-                        PageNumbers* branches, SealedPages* pages);
+  os::File* file_;
+  uint32_t page_size_;
+  PageNumber first_ = 0;
+  std::vector<Slice> pieces_;
+};
 
-// Writes the pages with as few calls as their numbers allow. Sorts them.
-absl::Status WritePages(os::File* file, uint32_t page_size, SealedPages* pages);
+// Where one kind of pages goes.
+struct PageStream {
+  PageStream(const WriteContext& context, std::vector<space::Run> runs)
+      : numbers(std::move(runs)), writer(context.file, context.view->page_size()) {}
+  PageNumbers numbers;
+  PageWriter writer;
+};
+
+// Gives a finished page its number, birth and checksum; the reference to it.
+ChildRef SealPage(const WriteContext& context, Byte* page, PageNumber number, uint64_t entries);
+
+// Numbers the frames, settles their counts, sets births and checksums, puts the final reference into the parent, and writes them,
+// but for what is left to flush. kCorrupt when the counts do not add up.
+absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSeal> frames, PageStream* leaves,
+                        PageStream* branches);
 
 // Writes about half of the innermost level's frames early, the coldest first, and frees them.
 absl::Status Spill(const WriteContext& context, absl::Span<TableRecord* const> records, uint64_t* spilled);

@@ -1,4 +1,4 @@
-// The commit protocol (DESIGN section 4): seal, write data, publish the master page, announce.
+// The commit protocol (DESIGN section 4): seal and write the data, publish the master page, announce.
 #include <algorithm>
 #include <new>
 
@@ -19,9 +19,8 @@ class Committer {
   // After anything but an error that leaves the transaction active, it has ended.
   absl::Status Run() {
     JOHNNY_RETURN_IF_ERROR(UpdateCatalog());
-    JOHNNY_RETURN_IF_ERROR(Seal());
+    JOHNNY_RETURN_IF_ERROR(SealAndWrite());
     db_.system->YieldPoint("commit: sealed");
-    JOHNNY_RETURN_IF_ERROR(tree::WritePages(db_.file.get(), db_.page_size(), &pages_));
     {
       MutexLock lock(&db_.publish);
       if (IsLazy(durability_)) {
@@ -124,7 +123,7 @@ class Committer {
     return catalog.Put(*table.name, MakeSlice(record, sizeof record), tree::PutMode::kUpsert);
   }
 
-  absl::Status Seal() {
+  absl::Status SealAndWrite() {
     db_.space->ExpectGroup(IsLazy(durability_) ? 1 : db_.group_size.load(std::memory_order_relaxed));
     std::vector<tree::FrameToSeal> tables, roots;
     for (const ChangedTable& table : changed_) {
@@ -133,27 +132,29 @@ class Committer {
     tree::CollectFrames(db_.frames, &txn_.main_.record, UINT32_MAX, &tables);
     tree::CollectFrames(db_.frames, &txn_.catalog_.record, UINT32_MAX, &roots);
 
-    // Leaves of the catalog live and die like branches.
+    // Leaves of the catalog live and die like branches, and so does the free log's record: one page mostly, beside them.
     auto is_leaf = [](const tree::FrameToSeal& frame) { return frame.level == 0; };
     auto leaf_count = static_cast<uint64_t>(std::count_if(tables.begin(), tables.end(), is_leaf));
     std::vector<space::Run> leaf_runs, meta_runs;
     JOHNNY_RETURN_IF_ERROR(db_.space->Allocate(leaf_count, Use::kData, &leaf_runs));
-    JOHNNY_RETURN_IF_ERROR(db_.space->Allocate(tables.size() - leaf_count + roots.size(), Use::kMeta, &meta_runs));
-    tree::PageNumbers leaves(std::move(leaf_runs)), meta(std::move(meta_runs));
-    JOHNNY_RETURN_IF_ERROR(tree::SealFrames(Context(), tables, &leaves, &meta, &pages_));
+    JOHNNY_RETURN_IF_ERROR(db_.space->Allocate(tables.size() - leaf_count + roots.size() + 1, Use::kMeta, &meta_runs));
+    tree::WriteContext context = Context();
+    tree::PageStream leaves(context, std::move(leaf_runs)), meta(context, std::move(meta_runs));
+    JOHNNY_RETURN_IF_ERROR(tree::SealFrames(context, tables, &leaves, &meta));
+    JOHNNY_RETURN_IF_ERROR(leaves.writer.Flush());
     size_t live = db_.frames.live();
     for (const ChangedTable& table : changed_) {
       JOHNNY_RETURN_IF_ERROR(WriteRecord(table));
     }
     JOHNNY_CHECK(db_.frames.live() == live);
-    JOHNNY_RETURN_IF_ERROR(tree::SealFrames(Context(), roots, &meta, &meta, &pages_));
+    JOHNNY_RETURN_IF_ERROR(tree::SealFrames(context, roots, &meta, &meta));
 
-    JOHNNY_ASSIGN_OR_RETURN(log_, db_.space->Seal());
+    JOHNNY_ASSIGN_OR_RETURN(log_, db_.space->Seal(meta.numbers.Next()));
     taken_pages_ = db_.space->TakenPages();  // those written before the commit are among them
     for (size_t i = 0; i < log_.pages.size(); ++i) {
-      pages_.emplace_back(log_.pages[i], log_.bytes.data() + i * db_.page_size());
+      JOHNNY_RETURN_IF_ERROR(meta.writer.Add(log_.pages[i], log_.bytes.get() + i * db_.page_size()));
     }
-    return absl::OkStatus();
+    return meta.writer.Flush();
   }
 
   // But for what depends on when it is published.
@@ -172,7 +173,6 @@ class Committer {
   Database& db_;
   Durability durability_;
   std::vector<ChangedTable> changed_;
-  tree::SealedPages pages_;
   uint64_t taken_pages_ = 0;
   space::SealedLog log_;
   format::MasterPage master_;

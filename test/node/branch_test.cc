@@ -63,21 +63,26 @@ uint32_t ChildOf(const Model& model, const std::string& key) {
   return behind == model.begin() ? 0 : static_cast<uint32_t>(std::distance(model.begin(), behind)) - 1;
 }
 
+enum class Edit { kInsert, kRemove, kReplace };
 struct Op {
   std::string tail;
-  bool remove;
+  Edit edit;
   bool outside;  // without the prefix that the other separators share
 };
 void showValue(const Op& op, std::ostream& out) {
-  out << (op.remove ? "remove " : "insert ") << rc::toString(op.tail) << (op.outside ? " outside" : "");
+  out << (op.edit == Edit::kRemove    ? "remove "
+          : op.edit == Edit::kReplace ? "replace "
+                                      : "insert ")
+      << rc::toString(op.tail) << (op.outside ? " outside" : "");
 }
 rc::Gen<Op> Ops() {
-  return rc::gen::construct<Op>(Tails(), rc::gen::map(rc::gen::inRange(0, 4), [](int n) { return n == 0; }),
+  return rc::gen::construct<Op>(Tails(),
+                                rc::gen::element(Edit::kInsert, Edit::kInsert, Edit::kInsert, Edit::kRemove, Edit::kReplace),
                                 rc::gen::map(rc::gen::inRange(0, 30), [](int n) { return n == 0; }));
 }
 
 TEST(BranchTest, AgreesWithAMapWhateverTheEdits) {
-  EXPECT_TRUE(rc::check("inserts, removals and rebuilds leave the branch equal to a std::map", [] {
+  EXPECT_TRUE(rc::check("inserts, replacements, removals and rebuilds leave the branch equal to a std::map", [] {
     TestPage page(*rc::gen::elementOf(std::vector<uint32_t>(std::begin(kPageSizes), std::end(kPageSizes))));
     std::string shared(*rc::gen::element<size_t>(0, 1, 6, 250), 'p');
     Model model = {{"", Child(0)}};
@@ -86,7 +91,21 @@ TEST(BranchTest, AgreesWithAMapWhateverTheEdits) {
     for (const Op& op : *rc::gen::container<std::vector<Op>>(Ops())) {
       std::string separator = (op.outside ? "" : shared) + op.tail;
       RC_ASSERT(SearchBranch(page.data(), separator) == ChildOf(model, separator));
-      if (op.remove && model.size() > 1) {
+      if (op.edit == Edit::kReplace) {  // the separator at or before it, so that the order stays
+        uint32_t index = ChildOf(model, separator);
+        auto old = std::next(model.begin(), index);
+        TestPage before = page;
+        if (index == 0 || model.count(separator) != 0) {
+          continue;
+        }
+        if (ReplaceSeparator(page.data(), index, separator)) {
+          ChildRef ref = old->second;
+          model.erase(old);
+          model[separator] = ref;
+        } else {
+          RC_ASSERT(page == before);
+        }
+      } else if (op.edit == Edit::kRemove && model.size() > 1) {
         uint32_t index = ChildOf(model, separator);
         auto at = std::next(model.begin(), index);
         if (index == 0) {  // the next one becomes the first, whatever its separator was
@@ -97,7 +116,7 @@ TEST(BranchTest, AgreesWithAMapWhateverTheEdits) {
           model.erase(at);
         }
         RemoveFromBranch(page.data(), index);
-      } else if (!op.remove && !separator.empty() && model.count(separator) == 0) {
+      } else if (op.edit == Edit::kInsert && !separator.empty() && model.count(separator) == 0) {
         TestPage before = page;
         Model more = model;
         more[separator] = Child(next);

@@ -119,7 +119,6 @@ class SpaceFile {
       return sealed.status();
     }
     sealed_ = *std::move(sealed);
-    EXPECT_EQ(sealed_.bytes.size(), sealed_.pages.size() * store_->page_size());
     return absl::OkStatus();
   }
   void Commit() {
@@ -127,7 +126,7 @@ class SpaceFile {
     ASSERT_TRUE(status.ok()) << status;
     uint32_t page_size = store_->page_size();
     for (size_t i = 0; i < sealed_.pages.size(); ++i) {
-      Slice piece = MakeSlice(sealed_.bytes.data() + i * page_size, page_size);
+      Slice piece = MakeSlice(sealed_.bytes.get() + i * page_size, page_size);
       ASSERT_TRUE(file_->WriteAt(sealed_.pages[i] * page_size, absl::MakeConstSpan(&piece, 1)).ok());
     }
     page_count_ = space_->page_count();

@@ -1,6 +1,7 @@
 // Numbering, writing and spilling of frames.
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <random>
 
 #include "tree/tree_fixture.h"
@@ -15,25 +16,54 @@ TEST(SealTest, PageNumbersAscendWhateverTheOrderOfRuns) {
   }
 }
 
-TEST(SealTest, NeighbouringPagesAreWrittenWithOneCall) {
-  TreeFile tree;
-  std::vector<std::string> bytes;
-  SealedPages pages;
-  std::vector<PageNumber> order = {30, 18, 31, 40, 17, 32};
-  for (PageNumber number : order) {
-    bytes.push_back(std::string(4096, static_cast<char>(number)));
+class PageWriterTest : public testing::Test {
+ protected:
+  absl::Status Add(PageNumber number) {
+    bytes_.push_back(std::string(4096, static_cast<char>(number)));
+    return writer_.Add(number, Data(bytes_.back()));
   }
-  for (size_t i = 0; i < order.size(); ++i) {
-    pages.emplace_back(order[i], Data(bytes[i]));
+  uint64_t writes() { return tree_.system().calls(sim::Call::kWrite) - before_; }
+
+  TreeFile tree_;
+  uint64_t before_ = tree_.system().calls(sim::Call::kWrite);
+  std::deque<std::string> bytes_;
+  PageWriter writer_{tree_.file(), 4096};
+};
+
+TEST_F(PageWriterTest, NeighboursThatFollowEachOtherAreWrittenWithOneCall) {
+  for (PageNumber number : {17u, 18u, 30u, 31u, 32u, 40u}) {
+    ASSERT_TRUE(Add(number).ok());
   }
-  uint64_t before = tree.system().calls(sim::Call::kWrite);
-  ASSERT_TRUE(WritePages(tree.file(), 4096, &pages).ok());
-  EXPECT_EQ(tree.system().calls(sim::Call::kWrite) - before, 3u) << "17-18, 30-32, 40";
-  for (size_t i = 0; i < order.size(); ++i) {
-    EXPECT_EQ(MakeSlice(tree.store().page(order[i]), 4096), bytes[i]);
+  EXPECT_EQ(writes(), 2u) << "17-18 and 30-32; 40 may have neighbours yet";
+  ASSERT_TRUE(writer_.Flush().ok());
+  ASSERT_TRUE(writer_.Flush().ok());
+  EXPECT_EQ(writes(), 3u);
+  for (PageNumber number : {17u, 18u, 30u, 31u, 32u, 40u}) {
+    EXPECT_EQ(MakeSlice(tree_.store().page(number), 4096), std::string(4096, static_cast<char>(number)));
   }
-  tree.system().SetFault({.call = sim::Call::kWrite, .skip = 1});
-  EXPECT_EQ(CodeOf(WritePages(tree.file(), 4096, &pages)), Code::kIoError);
+}
+
+TEST_F(PageWriterTest, LongRunsAreWrittenInPieces) {
+  for (PageNumber number = 20; number < 20 + 40; ++number) {
+    ASSERT_TRUE(Add(number).ok());
+  }
+  EXPECT_EQ(writes(), 2u) << "64 KiB each";
+  ASSERT_TRUE(writer_.Flush().ok());
+  EXPECT_EQ(MakeSlice(tree_.store().page(59), 4096), std::string(4096, 59));
+}
+
+TEST_F(PageWriterTest, APageBeforeOrAfterAGapIsNoNeighbour) {
+  for (PageNumber number : {30u, 29u, 31u}) {
+    ASSERT_TRUE(Add(number).ok());
+  }
+  ASSERT_TRUE(writer_.Flush().ok());
+  EXPECT_EQ(writes(), 3u);
+}
+
+TEST_F(PageWriterTest, AFailedWriteIsAnError) {
+  ASSERT_TRUE(Add(20).ok());
+  tree_.system().SetFault({.call = sim::Call::kWrite});
+  EXPECT_EQ(CodeOf(Add(30)), Code::kIoError);
 }
 
 TEST(SealTest, ChildrenAreCollectedBeforeParents) {

@@ -104,15 +104,15 @@ class TreeFile {
     std::vector<space::Run> leaf_runs, branch_runs;
     ASSERT_TRUE(space_->Allocate(leaves, space::Use::kData, &leaf_runs).ok());
     ASSERT_TRUE(space_->Allocate(dirty.size() - leaves, space::Use::kMeta, &branch_runs).ok());
-    PageNumbers leaf_numbers(std::move(leaf_runs)), branch_numbers(std::move(branch_runs));
-    SealedPages pages;
-    EXPECT_TRUE(SealFrames(context_, dirty, &leaf_numbers, &branch_numbers, &pages).ok());
+    PageStream leaf_stream(context_, std::move(leaf_runs)), branch_stream(context_, std::move(branch_runs));
+    EXPECT_TRUE(SealFrames(context_, dirty, &leaf_stream, &branch_stream).ok());
+    ASSERT_TRUE(leaf_stream.writer.Flush().ok());
     auto log = space_->Seal();
     ASSERT_TRUE(log.ok()) << log.status();
     for (size_t i = 0; i < log->pages.size(); ++i) {
-      pages.emplace_back(log->pages[i], log->bytes.data() + i * store_->page_size());
+      ASSERT_TRUE(branch_stream.writer.Add(log->pages[i], log->bytes.get() + i * store_->page_size()).ok());
     }
-    ASSERT_TRUE(WritePages(file_.get(), store_->page_size(), &pages).ok());
+    ASSERT_TRUE(branch_stream.writer.Flush().ok());
     space_->Commit();
     frames_.Reset();
     committed_ = record_;

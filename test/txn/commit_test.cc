@@ -91,6 +91,26 @@ TEST_F(CommitTest, LazyNeverSyncsNorOverwritesTheDurableMaster) {
   EXPECT_EQ(ProtocolOf(Durability::kTwoPhase), expected);
 }
 
+// Each separate place costs the disk as much as ten pages.
+TEST_F(CommitTest, ASmallCommitWritesTwoPlacesAndTheMaster) {
+  std::string many(50, 'v');
+  for (int i = 0; i < 2000; ++i) {  // branches, too
+    file_.MustPut("key " + std::to_string(i), many, Durability::kLazy);
+  }
+  int commits_of_three = 0;
+  for (int i = 0; i < 20; ++i) {
+    file_.system().TakeEvents();
+    file_.MustPut("key " + std::to_string(i * 97), "changed", Durability::kLazy);
+    int writes = 0;
+    for (const Event& event : file_.system().TakeEvents()) {
+      writes += event.kind == Event::Kind::kWrite ? 1 : 0;
+    }
+    EXPECT_GE(writes, 3) << "the leaf, what leads to it with the free log's record, the master page";
+    commits_of_three += writes == 3 ? 1 : 0;
+  }
+  EXPECT_GE(commits_of_three, 16) << "the others condense the free log";
+}
+
 TEST_F(CommitTest, TheMasterSaysWhatTheCommitDid) {
   file_.MustPut("k", "v");
   auto master = file_.Master(file_.db().newest_slot);
