@@ -1,6 +1,9 @@
 #include "verify/verify.h"
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -19,6 +22,7 @@ using node::Header;
 
 constexpr uint64_t kProgressEvery = 512;   // pages
 constexpr uint32_t kLevelsWalkedHere = 2;  // of a large tree; what is below goes to other threads
+constexpr int kMasterTries = 10;           // in a second; a writer in another process may be at a master page while it is read
 
 Next GoOnIf(bool on) { return on ? Next::kGoOn : Next::kStop; }
 
@@ -98,29 +102,48 @@ class Verifier : public TreeChecker {
     if (!space_damage_.ok() && !ReportStatus(FindingKind::kFreeLog, nullptr, space_damage_)) {
       return false;
     }
+    for (int i = 1;; ++i) {
+      auto wrong = FindWrongMaster();
+      if (!wrong.ok()) {
+        unreadable_ = wrong.status();  // the system's error says nothing of what is in the file
+        return false;
+      }
+      if (!wrong->has_value()) {
+        return true;
+      }
+      if (i == kMasterTries || db_.writer.HeldByThisThread()) {
+        return Deliver(**wrong);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1) * (1 << i));
+      if (!Progress()) {
+        return false;
+      }
+    }
+  }
+
+  absl::StatusOr<std::optional<Finding>> FindWrongMaster() const {
     absl::Status why;
     for (int slot = 0; slot < 2; ++slot) {
       PageNumber page = format::kMasterSlotOffset[slot] >> db_.store->shift();
       std::vector<Byte> bytes(format::kMasterPageSize);
-      if (absl::Status read = db_.file->ReadAt(format::kMasterSlotOffset[slot], bytes.data(), bytes.size()); !read.ok()) {
-        unreadable_ = std::move(read);  // the system's error says nothing of what is in the file
-        return false;
-      }
+      JOHNNY_RETURN_IF_ERROR(db_.file->ReadAt(format::kMasterSlotOffset[slot], bytes.data(), bytes.size()));
       absl::StatusOr<format::MasterPage> master = format::DecodeMasterPage(bytes.data(), slot);
       if (!master.ok()) {
         why = master.status();
-      } else if (master->txn == snapshot_.txn && SameMaster(*master)) {
-        return true;
-      } else if (master->txn >= snapshot_.txn) {
-        bool is_newest = master->txn == snapshot_.txn;
-        return !is_newest || Report(FindingKind::kMaster, page, nullptr,
-                                    absl::StrCat("master page ", slot, ": is not as its snapshot is in use"));
+      } else if (master->txn > snapshot_.txn || (master->txn == snapshot_.txn && SameMaster(*master))) {
+        return std::nullopt;
+      } else if (master->txn == snapshot_.txn) {
+        return Finding{FindingKind::kMaster, page, nullptr,
+                       absl::StrCat("master page ", slot, ": is not as its snapshot is in use")};
       }
     }
     // Of a commit of unknown outcome, half a master page may have been written over that of a lazy one. Who opens next finds out.
-    return db_.writes_refused() || Report(FindingKind::kMaster, 0, nullptr,
-                                          absl::StrCat("no master page holds transaction ", snapshot_.txn, " or a newer one",
-                                                       why.ok() ? "" : "; ", std::string(why.message())));
+    if (db_.writes_refused()) {
+      return std::nullopt;
+    }
+    return Finding{FindingKind::kMaster, 0, nullptr,
+                   absl::StrCat("no master page holds transaction ", snapshot_.txn, " or a newer one", why.ok() ? "" : "; ",
+                                std::string(why.message()))};
   }
 
   bool SameMaster(const format::MasterPage& master) const {
