@@ -46,7 +46,7 @@ absl::Status CheckChunk(const PageStore& store, const ExtentRef& ref, uint64_t c
   return absl::OkStatus();
 }
 
-absl::Status CheckExtent(const View& view, const ExtentRef& ref, bool trust_table) {
+absl::Status CheckExtent(const View& view, const ExtentRef& ref, bool trust_table, const std::function<bool(uint64_t)>& go_on) {
   const PageStore& store = *view.store();
   uint64_t chunks = format::ExtentChunks(ref.length);
   if (chunks <= 1) {
@@ -63,6 +63,9 @@ absl::Status CheckExtent(const View& view, const ExtentRef& ref, bool trust_tabl
   }
   for (uint64_t chunk = 0; chunk < chunks; ++chunk) {
     JOHNNY_RETURN_IF_ERROR(CheckChunk(store, ref, chunk, Load64(table + 8 * chunk), trust_table));
+    if (go_on && !go_on(format::ExtentPayloadPages(ChunkSize(ref.length, chunk), store.page_size()))) {
+      break;
+    }
   }
   return absl::OkStatus();
 }
@@ -106,13 +109,13 @@ absl::StatusOr<ExtentRef> WriteExtent(os::File* file, const PageStore& store, Pa
 
 absl::StatusOr<Slice> ReadExtent(const View& view, const ExtentRef& ref) {
   JOHNNY_RETURN_IF_ERROR(CheckExtentBounds(view, ref));
-  JOHNNY_RETURN_IF_ERROR(CheckExtent(view, ref, /*trust_table=*/true));
+  JOHNNY_RETURN_IF_ERROR(CheckExtent(view, ref, /*trust_table=*/true, nullptr));
   return MakeSlice(view.store()->page(ref.first), ref.length);
 }
 
-absl::Status VerifyExtent(const View& view, const ExtentRef& ref) {
+absl::Status VerifyExtent(const View& view, const ExtentRef& ref, const std::function<bool(uint64_t pages)>& go_on) {
   JOHNNY_RETURN_IF_ERROR(CheckExtentBounds(view, ref));
-  return CheckExtent(view, ref, /*trust_table=*/false);
+  return CheckExtent(view, ref, /*trust_table=*/false, go_on);
 }
 
 }  // namespace johnny::pager

@@ -18,7 +18,7 @@ using format::SnapshotRecord;
 using node::Header;
 using ExtentKey = std::tuple<PageNumber, uint64_t, TxnId, uint64_t>;
 
-constexpr uint64_t kProgressEvery = 512;  // pages
+constexpr uint64_t kProgressEvery = 512;  // pages met or hashed
 
 Next GoOnIf(bool on) { return on ? Next::kGoOn : Next::kStop; }
 
@@ -77,6 +77,15 @@ class NamedVerifier : public Visitor {
     return Report(kind, place.ref.page, place.tree->name, absl::StrCat(place.tree->name == nullptr ? "catalog: " : "", message));
   }
 
+  bool Worked(uint64_t pages) {
+    worked_ += pages;
+    if (worked_ < kProgressEvery) {
+      return true;
+    }
+    worked_ = 0;
+    return check_.progress();
+  }
+
   const space::PendingRun* PendingAt(PageNumber page) const {
     auto next = std::upper_bound(pending_.begin(), pending_.end(), page,
                                  [](PageNumber number, const auto& waiting) { return number < waiting.run.run.first; });
@@ -117,7 +126,8 @@ class NamedVerifier : public Visitor {
       return same ? Next::kSkip : Damaged(ReportAt(place, FindingKind::kSnapshot, "needs a version of the page that is gone"));
     }
     owners_.MarkSeen(page);
-    if (++check_.result->pages_checked % kProgressEvery == 0 && !check_.progress()) {
+    ++check_.result->pages_checked;
+    if (!Worked(1)) {
       return Next::kStop;
     }
     absl::Status status = check_.db->store->CheckNode(page, static_cast<int>(place.level));
@@ -157,14 +167,18 @@ class NamedVerifier : public Visitor {
         return GoOnIf(Report(FindingKind::kSnapshot, at, table, reason));
       }
       owners_.MarkSeen(at);
+      if (!Worked(1)) {
+        return Next::kStop;
+      }
     }
     if (!verified_.emplace(extent.first, extent.length, extent.birth, extent.checksum).second) {
       return Next::kGoOn;
     }
     check_.result->pages_checked += pages;
-    absl::Status sound = pager::VerifyExtent(view_, extent);
+    bool on = true;
+    absl::Status sound = pager::VerifyExtent(view_, extent, [&](uint64_t hashed) { return on = Worked(hashed); });
     damaged_ |= !sound.ok();
-    return GoOnIf(sound.ok() || ReportStatus(FindingKind::kValue, table, sound));
+    return GoOnIf(on && (sound.ok() || ReportStatus(FindingKind::kValue, table, sound)));
   }
 
   // ---- After all of them ----
@@ -186,6 +200,9 @@ class NamedVerifier : public Visitor {
       auto end = std::min(pending.run.end(), owners_.pages());
       auto unreachable = [this](PageNumber page) { return !owners_.IsSeen(page) && !IsFreeLogPage(page); };
       for (PageNumber page = first; page < end; ++page) {
+        if (!Worked(1)) {
+          return false;
+        }
         if (unreachable(page) &&
             !check_.report(FindingKind::kSnapshot, page, nullptr,
                            absl::StrCat("kept for a named snapshot of transaction ", *id, ", which does not refer to it"))) {
@@ -203,6 +220,7 @@ class NamedVerifier : public Visitor {
   std::vector<TxnId> ids_;                                         // of those checked so far
   std::unordered_set<ExtentKey, absl::Hash<ExtentKey>> verified_;  // large values
   bool damaged_ = false;
+  uint64_t worked_ = 0;  // pages since the last call for progress
   // The one under way.
   const std::string* name_ = nullptr;
   SnapshotRecord record_;

@@ -1,4 +1,4 @@
-// Who owns each page of the file: one byte a page. Claim(), claimed() and at() are thread-safe.
+// Who owns each page of the file: one byte a page. Claim(), at() and the counts are thread-safe.
 #ifndef JOHNNY_VERIFY_OWNER_MAP_H_
 #define JOHNNY_VERIFY_OWNER_MAP_H_
 
@@ -28,6 +28,9 @@ class OwnerMap {
   void Resize(PageNumber pages) { owners_ = std::vector<std::atomic<uint8_t>>(pages); }
   PageNumber pages() const { return owners_.size(); }
   uint64_t claimed() const { return claimed_.load(std::memory_order_relaxed); }
+  // Claimed, and nothing left to do for them but what takes no time: for progress.
+  uint64_t done() const { return done_.load(std::memory_order_relaxed); }
+  void AddDone(uint64_t pages) { done_.fetch_add(pages, std::memory_order_relaxed); }
   bool Contains(space::Run run) const { return run.first < pages() && run.pages <= pages() - run.first; }
   Owner at(PageNumber page) const { return static_cast<Owner>(Get(page) & kOwnerBits); }
 
@@ -81,6 +84,7 @@ class OwnerMap {
   static constexpr uint8_t kOwnerBits = 0x3f;
   std::vector<std::atomic<uint8_t>> owners_;
   std::atomic<uint64_t> claimed_ = 0;
+  std::atomic<uint64_t> done_ = 0;
 };
 
 }  // namespace johnny::verify

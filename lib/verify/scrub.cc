@@ -152,7 +152,7 @@ class Scrubber::SliceVisitor : public Visitor {
     if (!scrubber_.Prefetch(extent.first, extent.length, leaf.tree->name)) {
       return scrubber_.stopping() ? Stop() : Next::kGoOn;
     }
-    absl::Status sound = pager::VerifyExtent(view_, extent);
+    absl::Status sound = pager::VerifyExtent(view_, extent, [this](uint64_t) { return !scrubber_.stopping(); });
     return sound.ok() ? Next::kGoOn : ReportStatus(FindingKind::kValue, leaf.tree->name, sound);
   }
 

@@ -1,5 +1,7 @@
 #include "verify/tree_checker.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "pager/extent.h"
 #include "verify/page_checks.h"
@@ -35,10 +37,28 @@ bool TreeChecker::Claim(space::Run run, Owner owner, const char* table, bool* al
     return Report(FindingKind::kPage, run.first, table,
                   absl::StrCat(OwnerName(owner), " lies outside the snapshot's ", Pages(owners_.pages())));
   }
-  OwnerMap::Conflict conflict = owners_.Claim(run, owner);
+  OwnerMap::Conflict conflict;
+  for (uint64_t at = 0; at < run.pages; at += kMostAtOnce) {
+    space::Run part{run.first + at, std::min(kMostAtOnce, run.pages - at)};
+    OwnerMap::Conflict met = owners_.Claim(part, owner);
+    if (conflict.pages == 0) {
+      conflict = met;
+    } else {
+      conflict.pages += met.pages;
+    }
+    if (owner != Owner::kExtent) {
+      owners_.AddDone(part.pages - met.pages);
+    }
+    if (!Worked(part.pages)) {
+      return false;
+    }
+  }
   *alone = conflict.pages == 0;
   if (*alone) {
-    return Claimed();
+    return true;
+  }
+  if (owner == Owner::kExtent) {
+    owners_.AddDone(run.pages - conflict.pages);
   }
   std::string more = conflict.pages > 1 ? absl::StrCat(", as are ", conflict.pages - 1, " more behind it") : "";
   return Report(FindingKind::kOwnedTwice, conflict.first, table,
@@ -92,8 +112,15 @@ Next TreeChecker::OnExtent(const Place& leaf, const Byte* page, const format::Ex
   }
   totals_.pages += pages;
   if (on && alone) {
-    absl::Status sound = pager::VerifyExtent(view_, extent);
-    on = sound.ok() || ReportStatus(FindingKind::kValue, leaf.tree->name, sound);
+    uint64_t left = pages;
+    absl::Status sound = pager::VerifyExtent(view_, extent, [&](uint64_t hashed) {
+      left -= hashed;
+      owners_.AddDone(hashed);
+      on = Worked(hashed);
+      return on;
+    });
+    owners_.AddDone(left);
+    on = on && (sound.ok() || ReportStatus(FindingKind::kValue, leaf.tree->name, sound));
   }
   return GoOnIf(on);
 }

@@ -31,11 +31,14 @@ class TreeChecker : public Visitor {
 
  protected:
   virtual bool Report(FindingKind kind, PageNumber page, const char* table, std::string message) = 0;
-  // Called after each claim.
-  virtual bool Claimed() { return true; }
+  // Called after so many pages were claimed or hashed, of which there are never more than kMostAtOnce.
+  virtual bool Worked(uint64_t pages) = 0;
 
   bool ReportStatus(FindingKind kind, const char* table, const absl::Status& status);
-  // *alone: the run is within the snapshot, and nobody had any of it.
+  static constexpr uint64_t kMostAtOnce = 512;
+
+  // *alone: the run is within the snapshot, and nobody had any of it. A large value that is alone is not done before it was
+  // hashed.
   bool Claim(space::Run run, Owner owner, const char* table, bool* alone);
 
   Next BeforePage(const Place& place) override;

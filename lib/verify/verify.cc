@@ -20,7 +20,7 @@ namespace {
 
 using node::Header;
 
-constexpr uint64_t kProgressEvery = 512;   // pages
+constexpr uint64_t kProgressEvery = 512;   // pages claimed or hashed
 constexpr uint32_t kLevelsWalkedHere = 2;  // of a large tree; what is below goes to other threads
 constexpr int kMasterTries = 10;           // in a second; a writer in another process may be at a master page while it is read
 
@@ -44,7 +44,7 @@ class Verifier : public TreeChecker {
         space_(space),
         owners_(*owners),
         workers_(view, owners, threads,
-                 {[this](const Finding& finding) { return Deliver(finding); }, [this] { return Claimed(); }}) {}
+                 {[this](const Finding& finding) { return Deliver(finding); }, [this] { return Progress(); }}) {}
 
   absl::StatusOr<Result> Check() {
     JOHNNY_ASSIGN_OR_RETURN(bool loaded, LoadSpace());
@@ -68,10 +68,13 @@ class Verifier : public TreeChecker {
   }
 
   bool Progress() {
-    next_progress_ = owners_.claimed() + kProgressEvery;
-    return !callbacks_.on_progress || callbacks_.on_progress(owners_.claimed(), owners_.pages());
+    worked_ = 0;
+    return !callbacks_.on_progress || callbacks_.on_progress(owners_.done(), owners_.pages());
   }
-  bool Claimed() override { return owners_.claimed() < next_progress_ || Progress(); }
+  bool Worked(uint64_t pages) override {
+    worked_ += pages;
+    return worked_ < kProgressEvery || Progress();
+  }
 
   // ---- Before and after the walk ----
 
@@ -316,7 +319,7 @@ class Verifier : public TreeChecker {
   space::FreeSpace* space_;
   std::vector<TxnId> pinned_;
   OwnerMap& owners_;
-  uint64_t next_progress_ = 0;
+  uint64_t worked_ = 0;  // since the last call for progress
   absl::Status space_damage_;
   absl::Status unreadable_;
   bool any_hidden_ = false;
@@ -336,6 +339,7 @@ absl::StatusOr<Result> Verify(txn::Database* db, const readers::Snapshot& snapsh
   OwnerMap owners;
   owners.Resize(pages);
   owners.Claim({0, std::min(pages, format::FirstPage(db->page_size()))}, Owner::kMasters);
+  owners.AddDone(owners.claimed());
   pager::View view(db->store.get(), pages, nullptr);
   return Verifier(db, snapshot, space, threads, callbacks, view, &owners).Check();
 }

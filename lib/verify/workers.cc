@@ -23,7 +23,7 @@ class Workers::Checker : public TreeChecker {
   bool Report(FindingKind kind, PageNumber page, const char* table, std::string message) override {
     return workers_->Post({kind, page, table, std::move(message)});
   }
-  bool Claimed() override { return !workers_->stopping_.load(std::memory_order_relaxed); }
+  bool Worked(uint64_t) override { return !workers_->stopping_.load(std::memory_order_relaxed); }
 
   Workers* workers_;
 };
