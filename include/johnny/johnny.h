@@ -219,8 +219,8 @@ enum johnny_begin_flag {
 };
 
 /* Begins a transaction. A thread must not begin a write transaction while it holds another one: it would wait for itself.
- * Errors: BUSY, READERS_FULL, READ_ONLY_ENV, WRITES_REFUSED, NO_MEMORY, CORRUPT (free log), IO_ERROR, LOCK_FILE (its contents are
- * impossible), FORKED. */
+ * Errors: BUSY, READERS_FULL, READ_ONLY_ENV, WRITES_REFUSED, NO_MEMORY, CORRUPT (free log, or a master page that leaves no ids),
+ * IO_ERROR, LOCK_FILE (its contents are impossible), FORKED. */
 JOHNNY_API int johnny_begin(johnny_env* env, uint32_t flags, johnny_txn** txn);
 
 /* The same, waiting at most `timeout_ms` for other write transactions, of this process or another. */

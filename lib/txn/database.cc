@@ -210,7 +210,7 @@ absl::StatusOr<TxnId> Database::NextId() {
   std::atomic<uint64_t>& last = state().last_id;
   TxnId before = last.load(std::memory_order_relaxed);
   if (before >= format::kMaxTxnId - IdWindow()) {
-    return MakeStatus(Code::kLockFile, absl::StrCat(path, ": the lock file has impossible transaction ids"));
+    return NoIdsLeft();
   }
   TxnId id = before + 1;
   MutexLock lock(&publish);
@@ -224,6 +224,20 @@ absl::StatusOr<TxnId> Database::NextId() {
   }
   last.store(id, std::memory_order_relaxed);
   return id;
+}
+
+// Nobody gets there by counting.
+absl::Status Database::NoIdsLeft() {
+  std::vector<Byte> bytes(format::kMasterPageSize);
+  for (int slot = 0; slot < 2; ++slot) {
+    JOHNNY_RETURN_IF_ERROR(file->ReadAt(format::kMasterSlotOffset[slot], bytes.data(), bytes.size()));
+    absl::StatusOr<format::MasterPage> master = format::DecodeMasterPage(bytes.data(), slot);
+    if (master.ok() && master->id_ceiling >= format::kMaxTxnId - 2 * kLazyIdWindow) {
+      return MakeStatus(Code::kCorrupt, absl::StrCat(path, ": master page ", slot, " has the id ceiling ", master->id_ceiling,
+                                                     ", above which there are no ids for new transactions; it can only be read"));
+    }
+  }
+  return MakeStatus(Code::kLockFile, absl::StrCat(path, ": the lock file has impossible transaction ids"));
 }
 
 absl::Status Database::MarkClean() {

@@ -218,6 +218,8 @@ struct Database {
   void ReleasePending();
   // The next transaction id, raising the durable ceiling first if it is reached.
   absl::StatusOr<TxnId> NextId();
+  // Why there is no next one.
+  absl::Status NoIdsLeft();
   // Makes everything durable and the newest master page the mark of a clean end.
   absl::Status MarkClean();
   void NoteFreeSpace();

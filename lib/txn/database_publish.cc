@@ -5,7 +5,6 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/container/inlined_vector.h"
-#include "absl/strings/str_cat.h"
 #include "base/seeded_bug.h"
 #include "base/status.h"
 #include "txn/database.h"
@@ -410,7 +409,7 @@ void Database::EndSync() {
 
 absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {
   if (ceiling < newest_master.txn || ceiling > format::kMaxTxnId) {  // nobody could read such a master page
-    return MakeStatus(Code::kLockFile, absl::StrCat(path, ": the lock file has impossible transaction ids"));
+    return NoIdsLeft();
   }
   JOHNNY_RETURN_IF_ERROR(SyncLocked());
   format::MasterPage master = newest_master;

@@ -1,5 +1,7 @@
 // Files with right checksums and wrong contents, as somebody with bad intentions would make them: checksums are repaired from
 // the changed page up to the master pages, so that structural vetting is reached. Never a crash, a hang, or a defect reported.
+#include <gmock/gmock.h>
+
 #include <algorithm>
 #include <random>
 
@@ -240,6 +242,30 @@ TEST_F(ForgedTest, ReferencesToLargeValues) {
     }
   }
   EXPECT_GE(found, 3);
+}
+
+TEST_F(ForgedTest, AnIdCeilingThatLeavesNoIdsIsTheFilesFault) {
+  for (int forged : {0, 1, 2}) {  // the slot; 2: both
+    for (TxnId below : {0, 1, 1000, 1 << 20}) {
+      SCOPED_TRACE("slot " + std::to_string(forged) + ", ids left " + std::to_string(below));
+      std::string bytes = image_.bytes;
+      for (int slot : {0, 1}) {
+        format::MasterPage master = MasterOf(bytes, slot);
+        if (master.txn != 0 && (slot == forged || forged == 2)) {
+          master.id_ceiling = format::kMaxTxnId - below;
+          format::EncodeMasterPage(master, reinterpret_cast<Byte*>(bytes.data()) + format::kMasterSlotOffset[slot]);
+        }
+      }
+      TempDir dir;
+      WriteFile(dir.File("db"), bytes);
+      Env env(dir.File("db"));
+      EXPECT_EQ(Txn(env, JOHNNY_READ).All(), image_.newest.at(""));
+      Result begun = Txn().Begin(env);
+      EXPECT_EQ(begun, JOHNNY_CORRUPT);
+      EXPECT_THAT(begun.message(), testing::HasSubstr("id ceiling"));
+      EXPECT_THAT(env.Close().code(), testing::AnyOf(JOHNNY_OK, JOHNNY_CORRUPT));  // it cannot note that it ended cleanly
+    }
+  }
 }
 
 TEST_F(ForgedTest, ImpossibleMasterPages) {

@@ -1,6 +1,6 @@
 #include "txn/database.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <thread>
 
@@ -95,7 +95,9 @@ TEST_F(DatabaseTest, ImpossibleIdsOfTheLockFileAreRefused) {
   TxnId newest = file_.db().newest_master.txn;
   for (TxnId last : {UINT64_MAX, UINT64_MAX - 1, format::kMaxTxnId, format::kMaxTxnId - 1}) {
     file_.db().state().last_id = last;
-    EXPECT_EQ(CodeOf(file_.Put("k", "2")), Code::kLockFile) << last;
+    absl::Status refused = file_.Put("k", "2");
+    EXPECT_EQ(CodeOf(refused), Code::kLockFile) << last;
+    EXPECT_THAT(std::string(refused.message()), testing::HasSubstr("the lock file")) << last;
     EXPECT_EQ(CodeOf(file_.db().MarkClean()), Code::kLockFile) << last;
   }
   file_.db().state().last_id = newest;
