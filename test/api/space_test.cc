@@ -83,6 +83,91 @@ TEST_F(SizeLimitTest, AFullDatabaseCanBeEmptiedBySingleDeletes) {
   EXPECT_GT(FillUp(200, 1000), stored / 2);
 }
 
+// The free log is condensed only when its records take several times the pages of its checkpoint, and both are large in a
+// fragmented file. Whatever it has come to hold when the database gets full, deleting goes on.
+class FragmentedTest : public SizeLimitTest, public testing::WithParamInterface<int> {
+ protected:
+  static constexpr uint64_t kLargeLimit = 64 << 20;
+  static constexpr uint64_t kPageSize = 4096;
+  static constexpr size_t kValue = 3000;  // a page each
+
+  void SetUp() override {
+    options_.size_limit = kLargeLimit;
+    Reopen();
+  }
+
+  // Puts entries that are not there until one is refused, in one transaction: the free log gets no time to be condensed.
+  void FillUpAtOnce() {
+    Txn txn(env_);
+    Result result = JOHNNY_OK;
+    while ((result = txn.Put(NumberedKey(next_), Pattern(kValue, 1))).ok()) {
+      keys_.push_back(next_++);
+    }
+    ASSERT_EQ(result, JOHNNY_SIZE_LIMIT);
+    ASSERT_OK(txn.Commit());
+  }
+  void Delete(uint64_t per_commit, uint64_t count) {
+    while (count > 0) {
+      Txn txn(env_);
+      for (uint64_t i = 0; i < per_commit && count > 0; ++i, --count) {
+        std::swap(keys_[random_() % keys_.size()], keys_.back());
+        ASSERT_OK(txn.Delete(NumberedKey(keys_.back())));
+        keys_.pop_back();
+      }
+      ASSERT_OK(txn.Commit());
+    }
+  }
+
+  // So many commits of one put each, which leave a record each.
+  void CommitSmallOnes() {
+    for (int i = 0; i < GetParam(); ++i) {
+      Txn txn(env_);
+      ASSERT_OK(txn.Put(NumberedKey(keys_[random_() % keys_.size()]), Pattern(kValue, 2)));
+      ASSERT_OK(txn.Commit());
+    }
+  }
+  void DeleteAll() {
+    Delete(/*per_commit=*/1, 500);
+    Delete(/*per_commit=*/20, keys_.size());
+    EXPECT_EQ(Txn(env_, JOHNNY_READ).Entries(), 0u);
+    EXPECT_LE(env_.Info().file_size, kLargeLimit);
+    EXPECT_TRUE(env_.VerifyClean());
+  }
+
+  std::vector<uint64_t> keys_;
+  uint64_t next_ = 0;
+  std::minstd_rand random_{static_cast<uint32_t>(GetParam()) + 1};
+};
+
+TEST_P(FragmentedTest, DeletingGoesOnHoweverLongTheFreeLogIs) {
+  FillUpAtOnce();
+  Delete(/*per_commit=*/20, keys_.size() / 2);
+  CommitSmallOnes();
+  FillUpAtOnce();
+  DeleteAll();
+}
+
+// Nothing that is deleted beside the reader is free, and the log has it all to tell.
+TEST_P(FragmentedTest, DeletingGoesOnWhenAReaderHasHeldMuch) {
+  for (uint64_t entries = 0; entries < kLargeLimit / kPageSize / 2; entries += 500) {
+    Txn txn(env_);
+    for (int i = 0; i < 500; ++i) {
+      ASSERT_OK(txn.Put(NumberedKey(next_), Pattern(kValue, 1)));
+      keys_.push_back(next_++);
+    }
+    ASSERT_OK(txn.Commit());
+  }
+  Txn reader(env_, JOHNNY_READ);
+  Delete(/*per_commit=*/20, keys_.size() / 4);
+  CommitSmallOnes();
+  FillUpAtOnce();
+  Delete(/*per_commit=*/1, 2);
+  ASSERT_OK(reader.Abort());
+  DeleteAll();
+}
+
+INSTANTIATE_TEST_SUITE_P(CommitsBefore, FragmentedTest, testing::Values(0, 10, 20, 30, 40, 60, 80));
+
 TEST_F(SizeLimitTest, LargeValuesAreRefusedWholeAtTheLimit) {
   Txn txn(env_);
   EXPECT_EQ(txn.Put("too big", Pattern(kLimit, 1)), JOHNNY_SIZE_LIMIT);
