@@ -74,6 +74,15 @@ class LogRoomTest : public testing::Test {
     EXPECT_TRUE(space_.Allocate(pages, Use::kData, &runs).ok());
     return runs;
   }
+  static std::vector<PageNumber> PagesOf(const std::vector<space::Run>& runs) {
+    std::vector<PageNumber> pages;
+    for (const space::Run& run : runs) {
+      for (PageNumber page = run.first; page < run.end(); ++page) {
+        pages.push_back(page);
+      }
+    }
+    return pages;
+  }
   std::vector<TxnId> Pinned() const {
     return reader_ == 0 || reader_ == newest_ ? std::vector<TxnId>{newest_} : std::vector<TxnId>{reader_, newest_};
   }
@@ -109,6 +118,49 @@ TEST_F(LogRoomTest, CondensingScatteredPendingPagesHasItsRoomReserved) {
   space_.Rollback();
   Begin();
   EXPECT_EQ(Seal(), Code::kOk) << "what takes less gets through";
+}
+
+// Then condensing waits, and what is deleted gets through all the same: beside the reader as far as the reserve goes, behind it
+// for good.
+TEST_F(LogRoomTest, DeletingGoesOnInAFullFileWithoutRoomToCondense) {
+  Begin();
+  std::vector<PageNumber> pages = PagesOf(FillUp());
+  TxnId born = txn_;
+  Commit();
+  reader_ = born;
+  Begin();
+  for (size_t i = 0; i < pages.size(); i += 2) {
+    ASSERT_TRUE(space_.Reserve(1, true).ok());
+    space_.Unreserve(1);
+    ASSERT_TRUE(space_.Free(pages[i], 1, born).ok());
+  }
+  Commit();
+  Begin();
+  FillUp();
+  Commit();
+  size_t next = 1;
+  // As a delete that copies one page and drops another.
+  auto commit_delete = [&] {
+    Begin();
+    space_.ReleasePending();
+    ASSERT_TRUE(space_.Reserve(1, true).ok());
+    space_.Unreserve(1);
+    std::vector<space::Run> runs;
+    ASSERT_TRUE(space_.Allocate(1, Use::kMeta, &runs).ok());
+    for (int i = 0; i < 2; ++i, next += 2) {
+      ASSERT_TRUE(space_.Free(pages[next], 1, born).ok());
+    }
+    Commit();
+  };
+  for (int i = 0; i < 10 && !HasFatalFailure(); ++i) {
+    commit_delete();
+    EXPECT_TRUE(space_.segments().empty());
+  }
+  reader_ = 0;
+  for (int i = 0; i < 200 && !HasFatalFailure(); ++i) {
+    commit_delete();
+  }
+  EXPECT_FALSE(space_.segments().empty());
 }
 
 }  // namespace
