@@ -1,4 +1,6 @@
 // Nested transactions through the C interface. Random ones: test/model; below it: test/txn/nested_test.cc.
+#include <functional>
+
 #include "support/test_db.h"
 
 namespace johnny::test {
@@ -136,6 +138,25 @@ TEST_F(NestedTest, ACommitOfANestedChangeIsAChange) {
 }
 
 // ---- Misuse ----
+
+TEST_F(NestedTest, ChangesBeforeAnIdleOneAreCommitted) {
+  auto commit_after = [this](const std::function<void(Txn*)>& change) {
+    Txn txn(env_);
+    change(&txn);
+    EXPECT_OK(Txn::In(txn).Commit());
+    EXPECT_OK(txn.Commit());
+  };
+  commit_after([](Txn* txn) { EXPECT_OK(txn->Put("key", "1")); });
+  EXPECT_EQ(Txn(env_, JOHNNY_READ).Find("key"), "1");
+  commit_after([](Txn* txn) { EXPECT_OK(txn->CreateSnapshot("kept")); });
+  EXPECT_EQ(Txn(env_, JOHNNY_READ).Snapshots().size(), 1u);
+  commit_after([](Txn* txn) { EXPECT_OK(txn->DeleteSnapshot("kept")); });
+  EXPECT_EQ(Txn(env_, JOHNNY_READ).Snapshots().size(), 0u);
+  commit_after([](Txn* txn) { txn->Table("table"); });
+  EXPECT_EQ(Txn(env_, JOHNNY_READ).TableNames(), std::vector<std::string>{"table"});
+  commit_after([](Txn* txn) { EXPECT_OK(Result(johnny_table_drop(txn->get(), txn->Table("table")))); });
+  EXPECT_TRUE(Txn(env_, JOHNNY_READ).TableNames().empty());
+}
 
 TEST_F(NestedTest, TheParentCanOnlyWait) {
   Txn outer(env_);
@@ -347,6 +368,28 @@ TEST_F(NestedTest, AbortsUseNothingUp) {
   EXPECT_EQ(after.freed_pages, before.freed_pages);
   EXPECT_EQ(after.extent_pages, before.extent_pages);
   EXPECT_EQ(outer.Find("a"), Pattern(20000, 1));
+  EXPECT_OK(outer.Commit());
+}
+
+TEST_F(NestedTest, FiguresGoOnFromTheParentsAndBackToIt) {
+  options_.memory_budget = 64 * options_.page_size;
+  Reopen();
+  Txn outer(env_);
+  auto put_many = [](Txn* txn, const std::string& prefix) {
+    for (int k = 0; k < 300; ++k) {
+      EXPECT_OK(txn->Put(prefix + NumberedKey(k), Pattern(1000, 3)));
+    }
+  };
+  put_many(&outer, "outer");
+  uint64_t before = outer.Info().spilled_pages;
+  EXPECT_GT(before, 0u);
+  Txn inner = Txn::In(outer);
+  EXPECT_EQ(inner.Info().spilled_pages, before);
+  put_many(&inner, "inner");
+  uint64_t within = inner.Info().spilled_pages;
+  EXPECT_GT(within, before);
+  EXPECT_OK(inner.Commit());
+  EXPECT_EQ(outer.Info().spilled_pages, within);
   EXPECT_OK(outer.Commit());
 }
 

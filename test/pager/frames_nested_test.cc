@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <utility>
 
 #include "base/status.h"
 #include "pager/frames.h"
@@ -133,6 +134,59 @@ TEST_F(NestedFramesTest, ALevelWithinTheBudgetMayUseTheRestOfIt) {
     Allocate();
   }
   EXPECT_EQ(room, 100);
+}
+
+TEST_F(NestedFramesTest, ACommittedLevelsRoomIsGone) {
+  for (int i = 0; i < 101; ++i) {
+    Allocate();
+  }
+  arena_.BeginNested();
+  EXPECT_FALSE(arena_.over_budget());
+  arena_.CommitNested();
+  EXPECT_TRUE(arena_.over_budget());
+}
+
+TEST_F(NestedFramesTest, ALargeBudgetGivesLevelsLargerRooms) {
+  FrameArena large = *FrameArena::Create(4096, 3200 * 4096);
+  while (!large.over_budget()) {
+    ASSERT_TRUE(large.Allocate().ok());
+  }
+  large.BeginNested();
+  int room = 0;
+  for (; !large.over_budget(); ++room) {
+    ASSERT_TRUE(large.Allocate().ok());
+  }
+  EXPECT_GE(room, 100);
+  EXPECT_LE(room, 101);
+}
+
+TEST_F(NestedFramesTest, WhatALevelGaveUpOfItsOwnIsNotHandedOver) {
+  arena_.BeginNested();
+  uint32_t inner = Allocate();
+  arena_.Free(inner);
+  arena_.CommitNested();
+  EXPECT_FALSE(arena_.IsOwn(inner));
+  EXPECT_EQ(arena_.live(), 0u);
+  EXPECT_EQ(Allocate(), inner);
+}
+
+// Whoever remembers a place in a frame compares epochs.
+TEST_F(NestedFramesTest, WhateverChangesWhoOwnsFramesBeginsAnEpoch) {
+  uint64_t last = arena_.epoch();
+  auto began = [&] { return std::exchange(last, arena_.epoch()) < arena_.epoch(); };
+  uint32_t outer = Allocate();
+  arena_.BeginNested();
+  EXPECT_TRUE(began());
+  arena_.BeginNested();
+  EXPECT_TRUE(began());
+  arena_.CommitNested();
+  EXPECT_TRUE(began());
+  arena_.AbortNested();
+  EXPECT_TRUE(began());
+  arena_.Free(outer);
+  EXPECT_TRUE(began());
+  arena_.Reset();
+  EXPECT_TRUE(began());
 }
 
 TEST_F(NestedFramesTest, MedianStampLooksAtTheInnermostLevelOnly) {

@@ -61,6 +61,41 @@ TEST_F(NestedSpaceTest, PagesOfTheLevelAroundItAreFreeOnlyOnceItCommits) {
   EXPECT_TRUE(IsFree(mine));
 }
 
+TEST_F(NestedSpaceTest, WhatTheMiddleLevelGaveUpIsKeptWhateverEndsInIt) {
+  Prepare();
+  std::vector<PageNumber> mine = file_.Take(2);
+  space().BeginNested();
+  ASSERT_TRUE(space().Free(mine[0], 1, txn_).ok());
+  space().BeginNested();
+  space().CommitNested();
+  space().BeginNested();
+  ASSERT_TRUE(space().Free(mine[1], 1, txn_).ok());
+  space().AbortNested();
+  space().CommitNested();
+  EXPECT_TRUE(IsFree(mine[0]));
+  EXPECT_FALSE(IsFree(mine[1]));
+  ASSERT_TRUE(space().Free(mine[1], 1, txn_).ok()) << "it is the outer level's again";
+}
+
+TEST_F(NestedSpaceTest, APageOfTheOutermostLevelComesBackThroughTheMiddleOne) {
+  Prepare();
+  std::vector<PageNumber> mine = file_.Take(2);
+  space().BeginNested();
+  space().BeginNested();
+  ASSERT_TRUE(space().Free(mine[0], 1, txn_).ok());
+  space().AbortNested();
+  space().AbortNested();
+  FreeState before = StateOf(space());
+  space().BeginNested();
+  space().BeginNested();
+  ASSERT_TRUE(space().Free(mine[0], 1, txn_).ok());
+  space().CommitNested();
+  space().AbortNested();
+  EXPECT_TRUE(StateOf(space()) == before);
+  ASSERT_TRUE(space().Free(mine[0], 1, txn_).ok()) << "it is the outer level's again";
+  EXPECT_TRUE(IsFree(mine[0]));
+}
+
 TEST_F(NestedSpaceTest, PagesOfItsOwnAreFreeAtOnce) {
   Prepare();
   space().BeginNested();
@@ -126,6 +161,51 @@ TEST_F(NestedSpaceTest, ReservationsOfAnAbortedLevelAreGone) {
   EXPECT_EQ(reserve_all(), all - 20);
   space.CommitNested();
   EXPECT_EQ(CodeOf(space.Reserve(1, false)), Code::kSizeLimit) << "those of a committed one stay";
+}
+
+TEST_F(NestedSpaceTest, WhatTheLevelsAroundItTookIsCounted) {
+  Prepare();
+  uint64_t before = space().TakenPages();
+  file_.Take(3);
+  space().BeginNested();
+  file_.Take(5);
+  EXPECT_EQ(space().TakenPages(), before + 8);
+  space().BeginNested();
+  file_.Take(7);
+  space().CommitNested();
+  EXPECT_EQ(space().TakenPages(), before + 15);
+  space().AbortNested();
+  EXPECT_EQ(space().TakenPages(), before + 3);
+}
+
+// What the log will say of the runs that the outer level took needs room, too.
+TEST_F(NestedSpaceTest, ANestedLevelLeavesRoomForTheLogOfAllOfThem) {
+  SpaceFile full(4096, {.limit_pages = 2700, .has_size_limit = true});
+  FreeSpace& space = full.space();
+  full.Begin();
+  std::vector<PageNumber> pages = full.Take(2500);
+  TxnId birth = full.newest_txn() + 1;
+  full.Commit();
+  full.Begin();
+  for (size_t i = 0; i < pages.size(); i += 2) {
+    ASSERT_TRUE(space.Free(pages[i], 1, birth).ok());
+  }
+  full.Commit();
+  full.Begin();
+  space.ReleasePending();
+  full.Take(1000);
+  auto reserve_all = [&space] {
+    uint64_t reserved = 0;
+    while (space.Reserve(1, /*may_use_reserve=*/false).ok()) {
+      ++reserved;
+    }
+    return reserved;
+  };
+  uint64_t all = reserve_all();
+  EXPECT_GT(all, 10u);
+  space.Unreserve(all);
+  space.BeginNested();
+  EXPECT_EQ(reserve_all(), all);
 }
 
 TEST_F(NestedSpaceTest, TheLogTellsWhatNestedLevelsDid) {
