@@ -44,7 +44,7 @@ class Cursor {
     if (state_ != State::kOn || has_lower_ || path_.leaf().index == 0) {
       return false;
     }
-    path_.PrefetchAhead(node::Header(path_.leaf().page)->count - --path_.leaf().index);
+    path_.PrefetchAhead(node::Header(path_.leaf().page)->count - 1u - --path_.leaf().index);
     return true;
   }
   // The same, on to the last of up to `limit` > 0 entries that lie behind each other in one leaf; *count of them, the cursor's

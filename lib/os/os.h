@@ -68,6 +68,8 @@ class File {
   virtual absl::Status SyncData() = 0;
   virtual absl::StatusOr<uint64_t> Size() = 0;
   virtual absl::Status Resize(uint64_t size) = 0;
+  // Gives holes among the first `size` bytes, all of which the file has, room on disk. False: there may still be some.
+  virtual bool FillHoles(uint64_t /*size*/) { return false; }
   // Extends the file to `offset + size` with blocks reserved on disk, so that writing them cannot fail for lack of room.
   virtual absl::Status Preallocate(uint64_t offset, uint64_t size) = 0;
   // Has bytes that will be wanted soon read into the page cache, without waiting for them; only a hint.

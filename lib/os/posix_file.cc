@@ -250,6 +250,10 @@ absl::Status PosixFile::Resize(uint64_t size) {
   return absl::OkStatus();
 }
 
+bool PosixFile::FillHoles(uint64_t size) {
+  return CheckNotForked("extend").ok() && Retry([&] { return ::fallocate(data_.get(), 0, 0, static_cast<off_t>(size)); }) == 0;
+}
+
 absl::Status PosixFile::WriteZeros(uint64_t offset, uint64_t size) {
   JOHNNY_RETURN_IF_ERROR(CheckNotForked("write"));
   static constexpr char kZeros[kSmallWrite] = {};

@@ -36,6 +36,7 @@ class PosixFile : public File {
   absl::Status SyncData() override;
   absl::StatusOr<uint64_t> Size() override;
   absl::Status Resize(uint64_t size) override;
+  bool FillHoles(uint64_t size) override;
   absl::Status Preallocate(uint64_t offset, uint64_t size) override;
   void Prefetch(uint64_t offset, uint64_t size) override;
   absl::StatusOr<std::unique_ptr<Mapping>> Map(uint64_t reserve) override;

@@ -13,7 +13,8 @@ constexpr uint64_t kMinBudgetFrames = 64;
 // What a nested level may use beyond the budget when the levels around it have used that up. All of them together: two budgets.
 constexpr size_t kNestedShare = 32;
 constexpr size_t kMinNestedFrames = 16;
-constexpr size_t kSmallBytes = size_t{2} << 20;  // what small transactions use is not backed by more than it takes
+// What small transactions use is not backed by huge pages, which would be more than it takes.
+constexpr size_t kHugePage = size_t{2} << 20;
 // What recent transactions have used stays backed for the next one, up to this: page faults cost more than copying.
 constexpr size_t kMostWarmBytes = size_t{64} << 20;
 constexpr size_t kLeastWarmBytes = size_t{8} << 20;
@@ -30,7 +31,7 @@ absl::StatusOr<FrameArena> FrameArena::Create(uint32_t page_size, uint64_t memor
   // Beyond the budget there is room for what must be dirty at once: paths, and the catalog at commit.
   arena.capacity_ = std::min<uint64_t>(arena.budget_ * 4 + (size_t{1} << 18), UINT32_MAX);
   JOHNNY_ASSIGN_OR_RETURN(arena.memory_, os::ReservedMemory::Reserve(arena.capacity_ << arena.stride_shift_));
-  arena.memory_.PreferHugePages(kSmallBytes);
+  arena.memory_.PreferHugePages(kHugePage);
   return arena;
 }
 
@@ -143,7 +144,8 @@ void FrameArena::Reset() {
   outer_.clear();
   made_.clear();
   kept_.clear();
-  size_t keep = std::clamp((recent_ + recent_ / 4) << stride_shift_, kLeastWarmBytes, kMostWarmBytes) >> stride_shift_;
+  size_t keep = std::clamp((recent_ + recent_ / 4) << stride_shift_, kLeastWarmBytes, kMostWarmBytes);
+  keep = (keep + kHugePage - 1) / kHugePage * kHugePage >> stride_shift_;
   if (touched_ > keep) {
     memory_.Release(keep << stride_shift_, (touched_ - keep) << stride_shift_);
     touched_ = keep;

@@ -100,23 +100,26 @@ absl::Status LockFile::Map(uint32_t max_readers) {
   return absl::OkStatus();
 }
 
-// Makes the file `size` zeros with blocks of their own: a full disk must not show as SIGBUS later. One of that size is mostly
-// zeros since whoever had the database open last, and stays so but for a few pages.
+// Makes the file `size` zeros, written: a full disk must not show as SIGBUS later. One of that size is mostly zeros since whoever
+// had the database open last, and what is zero is left as it is.
 absl::Status LockFile::Clear(size_t size) {
   static constexpr Byte kZeros[4096] = {};
+  std::vector<Byte> bytes(size);
+  auto write = [&](size_t at, size_t count) {
+    Slice piece = MakeSlice(bytes.data() + at, count);
+    return file_->WriteAt(at, absl::MakeConstSpan(&piece, 1));
+  };
   JOHNNY_ASSIGN_OR_RETURN(uint64_t present, file_->Size());
-  if (present != size) {
+  if (present != size || !file_->FillHoles(size) || !file_->ReadAt(0, bytes.data(), size).ok()) {
+    std::fill(bytes.begin(), bytes.end(), 0);
     JOHNNY_RETURN_IF_ERROR(file_->Resize(0));
-    std::vector<Byte> zeros(size);
-    Slice piece = MakeSlice(zeros.data(), size);
-    return file_->WriteAt(0, absl::MakeConstSpan(&piece, 1));
+    return write(0, size);
   }
-  JOHNNY_RETURN_IF_ERROR(file_->Preallocate(0, size));  // it may have been made with holes
-  JOHNNY_ASSIGN_OR_RETURN(std::unique_ptr<os::SharedMapping> mapping, file_->MapShared(size));
   for (size_t at = 0; at < size; at += sizeof kZeros) {
     const size_t part = std::min(sizeof kZeros, size - at);
-    if (std::memcmp(mapping->data() + at, kZeros, part) != 0) {
-      std::memset(mapping->data() + at, 0, part);
+    if (std::memcmp(bytes.data() + at, kZeros, part) != 0) {
+      std::memset(bytes.data() + at, 0, part);
+      JOHNNY_RETURN_IF_ERROR(write(at, part));
     }
   }
   return absl::OkStatus();

@@ -280,10 +280,13 @@ absl::Status FreeSpace::EncodeFitting(std::vector<NewSegment>* fresh, std::vecto
     }
     JOHNNY_RETURN_IF_ERROR(provide(record_bytes->size() + kRefSlack * (fresh->size() + 1), record_pages));
   }
+  uint64_t bytes = 0, runs = 0;
   for (const NewSegment& segment : *fresh) {
-    if (segment.runs > 0) {
-      segment_run_bytes_ = 16 * segment.bytes.size() / segment.runs + 2;
-    }
+    bytes += segment.bytes.size();
+    runs += segment.runs;
+  }
+  if (runs > 0) {
+    segment_run_bytes_ = std::min<uint64_t>(16 * bytes / runs + 2, 16 * kMaxSegmentRunBytes / 2);  // few runs say little
   }
   return absl::OkStatus();
 }

@@ -198,6 +198,7 @@ absl::Status TreeBuilder::FinishBranch(size_t level) {
   AddOwned(&owned_, run.front());
   bool fits = node::BuildBranch(branch_.data(), page_size_, static_cast<uint8_t>(level), entries);
   JOHNNY_CHECK(fits);
+  std::memset(branch_.data() + Header(branch_.data())->lower, 0, Header(branch_.data())->upper - Header(branch_.data())->lower);
   record_.branch_pages++;
   ChildRef ref = SealPage(context_, branch_.data(), run.front().first, below);
   Slice page = MakeSlice(branch_.data(), page_size_);

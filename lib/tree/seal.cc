@@ -58,7 +58,7 @@ PageNumber PageNumbers::Next() {
 }
 
 absl::Status PageWriter::Add(PageNumber number, const Byte* page) {
-  if (number != first_ + pieces_.size() || pieces_.size() * page_size_ >= kBytesAtOnce) {
+  if (number != first_ + pieces_.size() || number * page_size_ % kBytesAtOnce == 0) {
     JOHNNY_RETURN_IF_ERROR(Flush());
     first_ = number;
   }

@@ -150,7 +150,7 @@ class PageWriter {
   absl::Status Flush();
 
  private:
-  static constexpr size_t kBytesAtOnce = size_t{64} << 10;
+  static constexpr size_t kBytesAtOnce = size_t{64} << 10;  // from a multiple of it on: so does the page cache keep them
 
   os::File* file_;
   uint32_t page_size_;

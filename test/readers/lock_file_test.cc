@@ -486,7 +486,8 @@ TEST_F(LockFileTest, AFailingCallIsReportedAndLeavesNothingBehind) {
     absl::Status status = process.Enter();
     fired = system_.faults_fired() != 0;
     system_.ClearFault();
-    EXPECT_EQ(CodeOf(status), fired ? Code::kIoError : Code::kOk) << "call " << index << ": " << status;
+    // What cannot be read of an old lock file is written anew.
+    EXPECT_TRUE(status.ok() || (fired && CodeOf(status) == Code::kIoError)) << "call " << index << ": " << status;
     failed += status.ok() ? 0 : 1;
     process.lock.reset();
     Process next(&system_);

@@ -59,6 +59,7 @@ class SimFile : public os::File {
   absl::Status SyncData() override;
   absl::StatusOr<uint64_t> Size() override;
   absl::Status Resize(uint64_t size) override;
+  bool FillHoles(uint64_t size) override { return Preallocate(0, size).ok(); }
   absl::Status Preallocate(uint64_t offset, uint64_t size) override;
   absl::StatusOr<std::unique_ptr<os::Mapping>> Map(uint64_t reserve) override;
   absl::StatusOr<std::unique_ptr<os::SharedMapping>> MapShared(uint64_t size) override;
