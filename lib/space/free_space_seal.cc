@@ -158,6 +158,7 @@ absl::StatusOr<std::vector<FreeSpace::NewSegment>> FreeSpace::ChooseSegments() {
   }
   std::sort(oldest.begin(), oldest.end());
   std::vector<uint64_t> runs;
+  runs.reserve(oldest.size());
   for (size_t index : oldest) {
     runs.push_back(RunsIn(segments_[index].start, SegmentEnd(index)));
   }
