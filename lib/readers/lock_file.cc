@@ -101,7 +101,8 @@ absl::Status LockFile::Map(uint32_t max_readers) {
 }
 
 // Makes the file `size` zeros, written: a full disk must not show as SIGBUS later. One of that size is mostly zeros since whoever
-// had the database open last, and what is zero is left as it is.
+// had the database open last, and what is zero is left as it is. One that cannot be read
+// is written anew.
 absl::Status LockFile::Clear(size_t size) {
   static constexpr Byte kZeros[4096] = {};
   std::vector<Byte> bytes(size);

@@ -62,7 +62,7 @@ class SegmentEncoder {
   PageNumber at_ = 0;
   std::string body_;
   size_t chunk_used_ = 0;
-  char chunk_[1024];  // a run costs one append too many
+  char chunk_[1024];  // what body_ gets next: appending run by run would cost more than encoding
 };
 std::string EncodeSegment(absl::Span<const PendingRun> runs, TxnId as_of);
 absl::StatusOr<std::vector<PendingRun>> DecodeSegment(Slice bytes, TxnId as_of, PageNumber page);

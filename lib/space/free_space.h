@@ -80,6 +80,8 @@ class FreeSpace {
   void Unreserve(uint64_t pages) { reserved_ -= pages; }
   // Pages for reserved frames, in as few runs as the free space allows.
   absl::Status Allocate(uint64_t pages, Use use, std::vector<Run>* runs);
+  // Whether there is a run of so many free pages for branches: what it is not worth enlarging their region for.
+  bool HasMetaRun(uint64_t pages) const { return meta_.HasRun(pages); }
   // How many commits are likely to reach the disk with the same sync as the next one: their pages are placed side by side then,
   // since a separate place costs the disk ten times what one more page does (25 us to 2 us, measured as DESIGN section 5 has it).
   void ExpectGroup(uint64_t commits) { group_ = commits; }

@@ -27,10 +27,9 @@ constexpr uint64_t kMaxSegmentRunBytes = 16;  // of one run in a segment, as fil
 
 struct FreeSpace::NewSegment {
   size_t replaces;  // index into segments_
-  bool is_first;    // of those that replace it
   PageNumber start;
   PageNumber end;
-  uint64_t runs;  // without what this transaction has freed
+  uint64_t runs;  // at first without what this transaction has freed; all of them once it is encoded
   std::vector<PageNumber> pages;
   std::string bytes;
   format::ChildRef ref;
@@ -177,14 +176,14 @@ absl::StatusOr<std::vector<FreeSpace::NewSegment>> FreeSpace::ChooseSegments() {
       JOHNNY_RETURN_IF_ERROR(Free(page, 1, old.as_of));
     }
     if (old.pages.size() < kSplitSegmentPages || total >= kMaxSegments || runs[i] < 2) {
-      chosen.push_back({index, true, old.start, end, runs[i], {}, {}, {}});
+      chosen.push_back({index, old.start, end, runs[i], {}, {}, {}});
       continue;
     }
     PageNumber middle = end;
     uint64_t left = runs[i] / 2;
     VisitState(old.start, end, {}, [&](const PendingRun& run) { middle = left-- == 0 ? run.run.first : middle; });
-    chosen.push_back({index, true, old.start, middle, runs[i] / 2, {}, {}, {}});
-    chosen.push_back({index, false, middle, end, runs[i] - runs[i] / 2, {}, {}, {}});
+    chosen.push_back({index, old.start, middle, runs[i] / 2, {}, {}, {}});
+    chosen.push_back({index, middle, end, runs[i] - runs[i] / 2, {}, {}, {}});
     ++total;
   }
   return chosen;

@@ -143,14 +143,8 @@ std::optional<Run> RunSet::Find(PageNumber page) const {
 }
 
 std::optional<Run> RunSet::FirstEndingAfter(PageNumber page) const {
-  auto next = by_place_.upper_bound(page);
-  if (next != by_place_.begin()) {
-    auto previous = std::prev(next);
-    if (previous->first + previous->second > page) {
-      return Run{previous->first, previous->second};
-    }
-  }
-  return next == by_place_.end() ? std::nullopt : std::optional<Run>({next->first, next->second});
+  auto at = From(page);
+  return at == by_place_.end() ? std::nullopt : std::optional<Run>({at->first, at->second});
 }
 
 }  // namespace johnny::space

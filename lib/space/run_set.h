@@ -33,6 +33,7 @@ class RunSet {
   void RemoveFrom(PageNumber from);
   void Clear();
 
+  bool HasRun(uint64_t pages) const { return by_length_.lower_bound({pages, 0}) != by_length_.end(); }
   // Takes `pages` pages from the shortest run that has them; nullopt if none has.
   std::optional<Run> TakeBestFit(uint64_t pages);
   // Takes at most `pages` pages from the longest run; nullopt when the set is empty.

@@ -33,6 +33,7 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void PrefetchLeaves(const pager::View& view,
     view.PrefetchWhole(node::GetChild(parent.page, child(1)));
   }
   path->ahead = child(2) < count ? view.AddressOf(node::GetChild(parent.page, child(2))) : nullptr;
+  path->ahead_size = path->ahead != nullptr ? view.page_size() : 0;
   path->PrefetchAhead(0);
   if (child(4) < count) {
     view.PrefetchStart(node::GetChild(parent.page, child(4)));
@@ -69,7 +70,7 @@ uint64_t Settle(pager::FrameArena* frames, const ChildRef& ref, uint32_t level) 
 Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Path* path, bool to_change) {
   path->top = -1;
   path->stepped = false;
-  path->ahead = nullptr;
+  path->ahead_size = 0;
   if (record.empty()) {
     return Lookup::kNotFound;
   }
@@ -96,7 +97,7 @@ Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Pat
 Lookup SearchEdge(const pager::View& view, const TableRecord& record, bool right, Path* path) {
   path->top = -1;
   path->stepped = false;
-  path->ahead = nullptr;
+  path->ahead_size = 0;
   if (record.empty()) {
     return Lookup::kNotFound;
   }

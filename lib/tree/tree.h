@@ -29,12 +29,13 @@ struct Path {
   // The leaf after the next one in the direction of the last step, to be fetched a piece with each entry: all at once would fill
   // the processor's queue of misses and stall it.
   const Byte* ahead = nullptr;
+  size_t ahead_size = 0;  // a page, or 0: there is none
 
   // `passed`: entries passed in this leaf.
   ABSL_ATTRIBUTE_ALWAYS_INLINE void PrefetchAhead(uint32_t passed) const {
     constexpr size_t kLine = 64, kPiece = 3 * kLine;
     const size_t at = kPiece * passed;
-    if (ahead == nullptr || at >= format::kMinPageSize) {
+    if (at >= ahead_size) {
       return;
     }
     for (size_t i = 0; i < kPiece; i += kLine) {

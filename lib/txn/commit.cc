@@ -132,12 +132,15 @@ class Committer {
     tree::CollectFrames(db_.frames, &txn_.main_.record, UINT32_MAX, &tables);
     tree::CollectFrames(db_.frames, &txn_.catalog_.record, UINT32_MAX, &roots);
 
-    // Leaves of the catalog live and die like branches, and so does the free log's record: one page mostly, beside them.
+    // Leaves of the catalog live and die like branches, and so does the free log's record: one page mostly, beside them
+    // where there is room.
     auto is_leaf = [](const tree::FrameToSeal& frame) { return frame.level == 0; };
     auto leaf_count = static_cast<uint64_t>(std::count_if(tables.begin(), tables.end(), is_leaf));
     std::vector<space::Run> leaf_runs, meta_runs;
     JOHNNY_RETURN_IF_ERROR(db_.space->Allocate(leaf_count, Use::kData, &leaf_runs));
-    JOHNNY_RETURN_IF_ERROR(db_.space->Allocate(tables.size() - leaf_count + roots.size() + 1, Use::kMeta, &meta_runs));
+    const uint64_t meta_count = tables.size() - leaf_count + roots.size();
+    const bool beside = db_.space->HasMetaRun(meta_count + 1);
+    JOHNNY_RETURN_IF_ERROR(db_.space->Allocate(meta_count + (beside ? 1 : 0), Use::kMeta, &meta_runs));
     tree::WriteContext context = Context();
     tree::PageStream leaves(context, std::move(leaf_runs)), meta(context, std::move(meta_runs));
     JOHNNY_RETURN_IF_ERROR(tree::SealFrames(context, tables, &leaves, &meta));
@@ -149,7 +152,7 @@ class Committer {
     JOHNNY_CHECK(db_.frames.live() == live);
     JOHNNY_RETURN_IF_ERROR(tree::SealFrames(context, roots, &meta, &meta));
 
-    JOHNNY_ASSIGN_OR_RETURN(log_, db_.space->Seal(meta.numbers.Next()));
+    JOHNNY_ASSIGN_OR_RETURN(log_, db_.space->Seal(beside ? meta.numbers.Next() : 0));
     taken_pages_ = db_.space->TakenPages();  // those written before the commit are among them
     for (size_t i = 0; i < log_.pages.size(); ++i) {
       JOHNNY_RETURN_IF_ERROR(meta.writer.Add(log_.pages[i], log_.bytes.get() + i * db_.page_size()));

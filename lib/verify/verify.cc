@@ -1,9 +1,7 @@
 #include "verify/verify.h"
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
@@ -117,7 +115,7 @@ class Verifier : public TreeChecker {
       if (i == kMasterTries || db_.writer.HeldByThisThread()) {
         return Deliver(**wrong);
       }
-      std::this_thread::sleep_for(std::chrono::milliseconds(1) * (1 << i));
+      db_.system->Sleep(uint32_t{1} << i);
       if (!Progress()) {
         return false;
       }

@@ -104,6 +104,14 @@ TEST(RunSetTest, AgreesWithASetOfPages) {
         RC_ASSERT(set.Find(page) == holding);
         RC_ASSERT(set.FirstEndingAfter(page) == ending);
       }
+      for (PageNumber distance : {1, 2, 7, 40}) {  // near answers, and ones that it has to look up
+        auto overlaps = set.Overlaps();
+        for (PageNumber first = distance - 1; first < 120; first += distance) {
+          const space::Run asked = {first, 1 + first % 3};
+          auto at = model.lower_bound(asked.first);
+          RC_ASSERT(overlaps(asked) == (at != model.end() && *at < asked.end()));
+        }
+      }
     }
     set.Clear();
     RC_ASSERT(set.empty());
