@@ -119,6 +119,23 @@ TEST(RunSetTest, AgreesWithASetOfPages) {
   }));
 }
 
+// A far step lands in the run before which the search by place stops.
+TEST(RunSetTest, OverlapsAreFoundHoweverFarTheNextQuestionIs) {
+  RunSet set;
+  constexpr PageNumber kPeriod = 10, kLength = 5, kEnd = 400;
+  for (PageNumber first = 0; first < kEnd; first += kPeriod) {
+    ASSERT_TRUE(set.Add({first, kLength}));
+  }
+  auto expected = [](PageNumber page) { return page < kEnd && page % kPeriod < kLength; };
+  for (PageNumber from = 0; from < kEnd; ++from) {
+    for (PageNumber to = from; to < kEnd + kPeriod; ++to) {
+      auto overlaps = set.Overlaps();
+      ASSERT_EQ(overlaps({from, 1}), expected(from)) << from;
+      ASSERT_EQ(overlaps({to, 1}), expected(to)) << "after " << from << ", " << to;
+    }
+  }
+}
+
 TEST(RunSetTest, RunsAreTakenBelowABound) {
   auto runs = rc::gen::construct<space::Run>(rc::gen::inRange<PageNumber>(0, 200), rc::gen::inRange<uint64_t>(1, 9));
   EXPECT_TRUE(rc::check("the best fit or longest run below a bound, the lowest of its length", [&] {
