@@ -15,8 +15,7 @@
 using johnny::Code;
 using johnny::MakeSlice;
 using johnny::Slice;
-using johnny::api::CheckNewKey;
-using johnny::api::CheckNewValue;
+using johnny::api::CheckNewEntry;
 using johnny::api::Fail;
 using johnny::api::Guard;
 using johnny::api::GuardChange;
@@ -65,10 +64,8 @@ int CheckWrites(const johnny_txn* txn, const johnny_write* writes, size_t count)
       return Fail(Code::kInvalidArgument, absl::StrCat("change ", i, " of the batch: unknown flags, or reserved is not 0"));
     }
     bool erase = (write.flags & JOHNNY_WRITE_DELETE) != 0;
-    int code = erase ? CheckKey(write.key.data, write.key.size) : CheckNewKey(txn, write.key.data, write.key.size);
-    if (code == JOHNNY_OK && !erase) {
-      code = CheckNewValue(txn, write.value.data, write.value.size);
-    }
+    int code = erase ? CheckKey(write.key.data, write.key.size)
+                     : CheckNewEntry(txn, write.key.data, write.key.size, write.value.data, write.value.size);
     if (code != JOHNNY_OK) {
       return code;
     }
@@ -256,10 +253,7 @@ int johnny_builder_open(johnny_txn* txn, johnny_table* table, uint32_t flags, ui
 
 int johnny_builder_add(johnny_builder* builder, const void* key, size_t key_size, const void* value, size_t value_size) {
   return BuilderStep(builder, [&] {
-    if (int code = CheckNewKey(builder->owner, key, key_size); code != JOHNNY_OK) {
-      return code;
-    }
-    if (int code = CheckNewValue(builder->owner, value, value_size); code != JOHNNY_OK) {
+    if (int code = CheckNewEntry(builder->owner, key, key_size, value, value_size); code != JOHNNY_OK) {
       return code;
     }
     absl::Status status = builder->tree->Add(MakeSlice(key, key_size), MakeSlice(value, value_size));

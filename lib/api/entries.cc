@@ -35,7 +35,10 @@ int CheckNewKey(const johnny_txn* txn, const void* key, size_t key_size) {
   return CheckKey(key, key_size);
 }
 
-int CheckNewValue(const johnny_txn* txn, const void* value, size_t value_size) {
+int WhyNoEntry(const johnny_txn* txn, const void* key, size_t key_size, const void* value, size_t value_size) {
+  if (int code = CheckNewKey(txn, key, key_size); code != JOHNNY_OK) {
+    return code;
+  }
   if (value == nullptr && value_size != 0) {
     return Fail(Code::kInvalidArgument, "the value is a null pointer");
   }
@@ -100,8 +103,7 @@ int CheckName(const johnny_txn* txn, const char* name) {
 
 using johnny::api::CheckKey;
 using johnny::api::CheckName;
-using johnny::api::CheckNewKey;
-using johnny::api::CheckNewValue;
+using johnny::api::CheckNewEntry;
 using johnny::api::RankBounds;
 using johnny::api::Translate;
 using johnny::api::UseForRemoval;
@@ -138,10 +140,7 @@ int johnny_put(johnny_txn* txn, johnny_table* table, const void* key, size_t key
     if (int code = UseForWriting(txn, table, &state); code != JOHNNY_OK) {
       return code;
     }
-    if (int code = CheckNewKey(txn, key, key_size); code != JOHNNY_OK) {
-      return code;
-    }
-    if (int code = CheckNewValue(txn, value, value_size); code != JOHNNY_OK) {
+    if (int code = CheckNewEntry(txn, key, key_size, value, value_size); code != JOHNNY_OK) {
       return code;
     }
     johnny::tree::PutMode mode = johnny::tree::PutMode::kUpsert;

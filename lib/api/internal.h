@@ -123,7 +123,10 @@ inline bool IsUsable(johnny_txn* txn) {
          !txn->txn.IsGone();
 }
 // JOHNNY_OK if it is a write transaction that may go on.
-int UseForChange(johnny_txn* txn);
+int WhyNoChange(johnny_txn* txn);
+inline int UseForChange(johnny_txn* txn) {
+  return IsUsable(txn) && txn->txn.write() && !txn->txn.failed() ? static_cast<int>(JOHNNY_OK) : WhyNoChange(txn);
+}
 int UseNamedTable(johnny_txn* txn, johnny_table* table, txn::TableState** state);
 inline int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state) {
   if (table == nullptr && IsUsable(txn)) {
@@ -140,7 +143,13 @@ int RankBounds(johnny_txn* txn, johnny_table* table, const johnny_slice* from, c
 // The limits of what is stored; keys and values that are looked up have none.
 int CheckKey(const void* key, size_t key_size);
 int CheckNewKey(const johnny_txn* txn, const void* key, size_t key_size);
-int CheckNewValue(const johnny_txn* txn, const void* value, size_t value_size);
+int WhyNoEntry(const johnny_txn* txn, const void* key, size_t key_size, const void* value, size_t value_size);
+inline int CheckNewEntry(const johnny_txn* txn, const void* key, size_t key_size, const void* value, size_t value_size) {
+  uint32_t page_size = txn->txn.view().page_size();
+  return key != nullptr && key_size <= format::MaxKeySize(page_size) && value != nullptr && value_size <= page_size
+             ? static_cast<int>(JOHNNY_OK)  // a value within a page is within any limit
+             : WhyNoEntry(txn, key, key_size, value, value_size);
+}
 
 // Copies a struct that may be shorter or longer in the caller's version: *out has its struct_size set by the caller.
 template <typename T>

@@ -100,7 +100,7 @@ int UseTxn(johnny_txn* txn) {
                              : Fail(Code::kSnapshotGone, "the read transaction held back too much and lost its snapshot; end it");
 }
 
-int UseForChange(johnny_txn* txn) {
+int WhyNoChange(johnny_txn* txn) {
   if (int code = UseTxn(txn); code != JOHNNY_OK) {
     return code;
   }

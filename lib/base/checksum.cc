@@ -1,32 +1,37 @@
 #include "base/checksum.h"
 
 #include "base/guard.h"
-
-// Fuzz builds hash nearly all the time. There the hash itself is not watched; its bytes are looked at as a whole before.
-#ifdef JOHNNY_GUARD_PAGES
-#pragma clang attribute push(__attribute__((no_sanitize("address", "undefined", "coverage"))), apply_to = function)
-#endif
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "base/xxh3.h"
 
 namespace johnny {
 namespace {
 
-uint64_t Hash(const void* data, size_t size, uint64_t seed) { return XXH3_64bits_withSeed(data, size, seed); }
-
-}  // namespace
-}  // namespace johnny
-#ifdef JOHNNY_GUARD_PAGES
-#pragma clang attribute pop
+#ifdef JOHNNY_HAS_AVX2_KERNEL
+bool HasAvx2() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") != 0;
+}
+const bool kAvx2 = HasAvx2();
 #endif
 
-namespace johnny {
+}  // namespace
+
+#ifdef JOHNNY_HAS_AVX2_KERNEL
+uint64_t ChecksumAvx2(const void* data, size_t size, uint64_t seed);  // checksum_avx2.cc
+#endif
+
+uint64_t ChecksumPortable(const void* data, size_t size, uint64_t seed) { return Xxh3(data, size, seed); }
 
 uint64_t Checksum(const void* data, size_t size, uint64_t seed) {
   if (kGuardPages) {
     MustBeReadable(data, size);
   }
-  return Hash(data, size, seed);
+#ifdef JOHNNY_HAS_AVX2_KERNEL
+  if (kAvx2) {
+    return ChecksumAvx2(data, size, seed);
+  }
+#endif
+  return ChecksumPortable(data, size, seed);
 }
 
 }  // namespace johnny

@@ -123,21 +123,23 @@ void AppendSeparator(const Byte* page, uint32_t index, std::string* out) {
   out->append(suffix.tail);
 }
 
-size_t BranchBytesNeeded(absl::Span<const BranchEntry> entries) {
+BranchNeed MeasureBranch(absl::Span<const BranchEntry> entries) {
   size_t prefix = SharedPrefix(entries);
   size_t bytes = kPageHeaderSize + Padded(prefix) + kBranchSlotSize * entries.size();
   for (size_t i = 1; i < entries.size(); ++i) {
     bytes += TailCost(entries[i].separator.size() - prefix);
   }
-  return bytes;
+  return {prefix, bytes};
 }
+
+size_t BranchChildCost(size_t separator_size, size_t prefix) { return kBranchSlotSize + TailCost(separator_size - prefix); }
 
 bool BuildBranch(Byte* page, uint32_t page_size, uint8_t level, absl::Span<const BranchEntry> entries) {
   JOHNNY_CHECK(!entries.empty() && level > 0);
-  if (BranchBytesNeeded(entries) > page_size) {
+  const auto [prefix, needed] = MeasureBranch(entries);
+  if (needed > page_size) {
     return false;
   }
-  size_t prefix = SharedPrefix(entries);
   std::memset(page, 0, kPageHeaderSize + Padded(prefix));
   format::PageHeader* header = Header(page);
   header->type = static_cast<uint8_t>(format::PageType::kBranch);

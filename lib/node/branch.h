@@ -43,8 +43,15 @@ void AppendSeparator(const Byte* page, uint32_t index, std::string* out);
 
 // Fills `page` with at least one child. False, and the page undefined, when they do not fit. Nothing may lie in `page`.
 bool BuildBranch(Byte* page, uint32_t page_size, uint8_t level, absl::Span<const BranchEntry> entries);
-// Bytes BuildBranch would use, header included.
-size_t BranchBytesNeeded(absl::Span<const BranchEntry> entries);
+// What BuildBranch would use: the length of the prefix that the separators share, and bytes, header included.
+struct BranchNeed {
+  size_t prefix = 0;
+  size_t bytes = 0;
+};
+BranchNeed MeasureBranch(absl::Span<const BranchEntry> entries);
+inline size_t BranchBytesNeeded(absl::Span<const BranchEntry> entries) { return MeasureBranch(entries).bytes; }
+// Bytes that a child adds to those of two or more others that stay at their prefix.
+size_t BranchChildCost(size_t separator_size, size_t prefix);
 
 // Inserts a child at `index` > 0. False, and the page unchanged, when it does not fit as it is: rebuild or split.
 bool InsertIntoBranch(Byte* page, uint32_t index, Slice separator, const format::ChildRef& ref);

@@ -171,6 +171,33 @@ bool InsertIntoLeaf(Byte* page, uint32_t page_size, uint32_t index, const LeafEn
   return true;
 }
 
+bool AppendToLeaf(Byte* page, const LeafEntry& entry) {
+  format::PageHeader* header = Header(page);
+  const size_t count = header->count, prefix = header->prefix, size = entry.size();
+  if (count == 0 || size_t{header->upper} - header->lower < size + kLeafSlotSize || entry.key.size() < prefix) {
+    return false;
+  }
+  Slice last = LeafKey(page, static_cast<uint32_t>(count - 1));
+  if (!EqualBytes(last.data(), entry.key.data(), prefix)) {
+    return false;
+  }
+  Byte* heads = Heads(page);
+  const uint32_t head = HeadOf(entry.key.substr(prefix)), last_head = Load32(heads + 4 * (count - 1));
+  if (head < last_head || (head == last_head && CompareKeys(last, entry.key) >= 0)) {
+    return false;
+  }
+  const size_t upper = header->upper - size;
+  WriteLeafEntry(page + upper, entry);
+  Byte* offsets = heads + 4 * count;
+  std::memmove(offsets + 4, offsets, 2 * count);
+  Store32(offsets, head);
+  Store16(offsets + 4 + 2 * count, static_cast<uint16_t>(upper));
+  header->count = static_cast<uint16_t>(count + 1);
+  header->lower = static_cast<uint16_t>(header->lower + kLeafSlotSize);
+  header->upper = static_cast<uint16_t>(upper);
+  return true;
+}
+
 bool ReplaceInLeaf(Byte* page, uint32_t page_size, uint32_t index, const LeafValue& value) {
   LeafEntry old = GetLeafEntry(page, index);
   size_t key_size = old.key.size();

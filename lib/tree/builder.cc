@@ -47,14 +47,15 @@ absl::Status TreeBuilder::Add(Slice key, Slice value) {
   if (any_ && node::CompareKeys(LastKey(), key) >= 0) {
     return MakeStatus(Code::kNotAscending, "the key is not greater than the one added before");
   }
-  std::string reference;
-  node::LeafValue stored;
-  JOHNNY_RETURN_IF_ERROR(StoreLargeValue(context_, &record_, key, value, &reference, &stored));
-  if (stored.is_extent) {
-    format::ExtentRef extent = format::LoadExtentRef(reference.data());
-    AddOwned(&owned_, {extent.first, format::ExtentPages(extent.length, page_size_)});
+  node::LeafEntry entry{key, {value, false}};
+  if (entry.size() <= format::MaxInlineEntry(page_size_)) {
+    return AddEntry(entry);
   }
-  return AddEntry({key, stored});
+  std::string reference;
+  JOHNNY_RETURN_IF_ERROR(StoreLargeValue(context_, &record_, value, &reference, &entry.value));
+  format::ExtentRef extent = format::LoadExtentRef(reference.data());
+  AddOwned(&owned_, {extent.first, format::ExtentPages(extent.length, page_size_)});
+  return AddEntry(entry);
 }
 
 absl::Status TreeBuilder::AddEntry(const node::LeafEntry& entry) {
@@ -152,9 +153,11 @@ absl::Status TreeBuilder::FinishLeaf() {
 
 // ---- Branches ----
 
-bool TreeBuilder::FitsBranch(const Level& level, Slice separator) const {
-  if (level.bytes + format::kBranchSlotSize + 2 + separator.size() <= page_size_) {
-    return true;
+// What the branch needs with one more child.
+node::BranchNeed TreeBuilder::NeedWith(const Level& level, Slice separator) {
+  auto [prefix, bytes] = level.need;
+  if (level.children.size() > 2 && node::CommonPrefix(level.children[1].separator, separator) >= prefix) {
+    return {prefix, bytes + node::BranchChildCost(separator.size(), prefix)};
   }
   std::vector<node::BranchEntry> entries;
   entries.reserve(level.children.size() + 1);
@@ -162,21 +165,20 @@ bool TreeBuilder::FitsBranch(const Level& level, Slice separator) const {
     entries.push_back({child.separator, child.ref});
   }
   entries.push_back({separator, {}});
-  return node::BranchBytesNeeded(entries) <= page_size_;
+  return node::MeasureBranch(entries);
 }
 
 absl::Status TreeBuilder::AddChild(size_t level, std::string separator, const ChildRef& ref) {
   if (levels_.size() < level) {
     levels_.resize(level);
   }
-  if (!levels_[level - 1].children.empty() && !FitsBranch(levels_[level - 1], separator)) {
+  node::BranchNeed need = NeedWith(levels_[level - 1], separator);
+  if (!levels_[level - 1].children.empty() && need.bytes > page_size_) {
     JOHNNY_RETURN_IF_ERROR(FinishBranch(level));
+    need = NeedWith(levels_[level - 1], separator);
   }
   Level& branch = levels_[level - 1];
-  if (branch.children.empty()) {
-    branch.bytes = kPageHeaderSize + 4;  // and the prefix, padded, which the separators' own bytes pay for
-  }
-  branch.bytes += format::kBranchSlotSize + 2 + separator.size();
+  branch.need = need;
   branch.children.push_back({std::move(separator), ref});
   return absl::OkStatus();
 }

@@ -35,14 +35,14 @@ class TreeBuilder {
   };
   struct Level {
     std::vector<Child> children;
-    size_t bytes = 0;  // they need at most
+    node::BranchNeed need;
   };
 
   absl::Status AddEntry(const node::LeafEntry& entry);
   absl::Status BeginLeaf();
   absl::Status FinishLeaf();
   absl::Status AddChild(size_t level, std::string separator, const ChildRef& ref);
-  bool FitsBranch(const Level& level, Slice separator) const;
+  static node::BranchNeed NeedWith(const Level& level, Slice separator);
   absl::Status FinishBranch(size_t level);
   absl::Status FillBuffer();
   absl::Status FreeUnused();

@@ -150,14 +150,9 @@ absl::Status TreeWriter::FreeExtent(const LeafValue& value) {
 
 // ---- Put ----
 
-absl::Status StoreLargeValue(const WriteContext& context, TableRecord* record, Slice key, Slice value, std::string* reference,
+absl::Status StoreLargeValue(const WriteContext& context, TableRecord* record, Slice value, std::string* reference,
                              LeafValue* stored) {
-  *stored = {value, false};
-  uint32_t page_size = context.view->page_size();
-  if (LeafEntry{key, *stored}.size() <= format::MaxInlineEntry(page_size)) {
-    return absl::OkStatus();
-  }
-  uint64_t pages = format::ExtentPages(value.size(), page_size);
+  uint64_t pages = format::ExtentPages(value.size(), context.view->page_size());
   JOHNNY_ASSIGN_OR_RETURN(PageNumber first, context.space->AllocateRun(pages));
   context.view->set_page_count(context.space->page_count());
   auto extent = pager::WriteExtent(context.file, *context.view->store(), first, context.txn, value);
@@ -234,6 +229,16 @@ void TreeWriter::RememberPlace() {
     }
   }
   last_->armed = true;
+  if (!last_->has_upper) {
+    RememberEnd(Dirty(0));
+  }
+}
+
+void TreeWriter::RememberEnd(Byte* leaf) {
+  if (last_ != nullptr) {
+    last_->end = leaf;
+    last_->end_epoch = context_->frames->epoch();
+  }
 }
 
 absl::Status TreeWriter::Put(Slice key, Slice value, PutMode mode, bool may_use_reserve) {
@@ -253,8 +258,10 @@ absl::Status TreeWriter::Put(Slice key, Slice value, PutMode mode, bool may_use_
     return MakeStatus(Code::kExists, "the key is already there");
   }
   std::string reference;
-  LeafValue stored;
-  JOHNNY_RETURN_IF_ERROR(StoreLargeValue(*context_, record_, key, value, &reference, &stored));
+  LeafValue stored = {value, false};
+  if (LeafEntry{key, stored}.size() > format::MaxInlineEntry(page_size())) {
+    JOHNNY_RETURN_IF_ERROR(StoreLargeValue(*context_, record_, value, &reference, &stored));
+  }
   absl::Status status = PutStored(key, stored, result == Lookup::kFound ? PutMode::kUpsert : PutMode::kAppend);
   if (!status.ok() && stored.is_extent) {
     JOHNNY_RETURN_IF_ERROR(FreeExtent(stored));
@@ -361,7 +368,9 @@ absl::Status TreeWriter::SplitAtEdge(const LeafEntry& entry, bool right) {
   const Byte* full = Page(0);
   if (right) {
     std::string separator(node::ShortestSeparator(node::LeafKey(full, Header(full)->count - 1u), entry.key));
-    return InsertChild(1, path_.top == 0 ? 1 : path_.steps[1].index + 1, separator, {kFrameBit | frame, 0, 0});
+    JOHNNY_RETURN_IF_ERROR(InsertChild(1, path_.top == 0 ? 1 : path_.steps[1].index + 1, separator, {kFrameBit | frame, 0, 0}));
+    RememberEnd(fresh);
+    return absl::OkStatus();
   }
   // The new leaf takes the old one's place, and the old one goes in behind it.
   std::string separator(node::ShortestSeparator(entry.key, node::LeafKey(full, 0)));

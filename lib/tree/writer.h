@@ -44,7 +44,24 @@ struct LastPut {
   bool has_lower = false, has_upper = false;
   std::string lower, upper;
   Path path;
+  // The last leaf of the table, when a put went there and it is known to be the innermost level's own, marked as changed.
+  Byte* end = nullptr;
+  uint64_t end_epoch = 0;
 };
+
+// Puts an entry behind all others into the leaf in last->end. False, and nothing changed, if there is none or the entry does not
+// belong or fit there: TreeWriter::Put() is for every case.
+inline bool AppendToLast(pager::FrameArena* frames, TableRecord* record, const LastPut& last, uint32_t page_size, Slice key,
+                         Slice value) {
+  const node::LeafEntry entry{key, {value, false}};
+  if (last.end == nullptr || last.end_epoch != frames->epoch() || entry.size() > format::MaxInlineEntry(page_size) ||
+      !node::AppendToLeaf(last.end, entry)) {
+    return false;
+  }
+  frames->Touch(frames->IndexOf(last.end));
+  record->root.entries++;
+  return true;
+}
 
 class TreeWriter {
  public:
@@ -82,6 +99,7 @@ class TreeWriter {
   Lookup FindPlace(Slice key, PutMode mode);
   bool IsWithinLast(Slice key, PutMode mode) const;
   void RememberPlace();
+  void RememberEnd(Byte* leaf);
   absl::Status PutStored(Slice key, const node::LeafValue& stored, PutMode mode);
   absl::Status MakeRoot(const node::LeafEntry& entry);
   absl::Status SplitLeaf(const node::LeafEntry& entry);
@@ -110,9 +128,9 @@ class TreeWriter {
   bool may_use_reserve_ = false;  // deletes may use pages that puts may not
 };
 
-// Writes a value that is too large for a leaf to an extent, counted in *record; *stored is what the leaf will hold, in *reference
-// if need be.
-absl::Status StoreLargeValue(const WriteContext& context, TableRecord* record, Slice key, Slice value, std::string* reference,
+// Writes a value that is too large for a leaf to an extent, counted in *record; *stored is what the leaf will hold, in
+// *reference.
+absl::Status StoreLargeValue(const WriteContext& context, TableRecord* record, Slice value, std::string* reference,
                              node::LeafValue* stored);
 
 // ---- Seal ----

@@ -370,6 +370,15 @@ Lookup Txn::GetMany(TableState* state, absl::Span<const Slice> keys, Slice* valu
 }
 
 absl::Status Txn::Put(TableState* state, Slice key, Slice value, tree::PutMode mode) {
+  // Behind the last entry; nothing moves.
+  if (state->changed && state->cursors.empty() && !db_->frames.Contains(key.data()) && !db_->frames.Contains(value.data()) &&
+      tree::AppendToLast(&db_->frames, &state->record, state->last_put, view_.page_size(), key, value)) {
+    return absl::OkStatus();
+  }
+  return PutAnywhere(state, key, value, mode);
+}
+
+absl::Status Txn::PutAnywhere(TableState* state, Slice key, Slice value, tree::PutMode mode) {
   // Arguments that point into a frame would move under our hands.
   std::string key_copy, value_copy;
   if (db_->frames.Contains(key.data())) {

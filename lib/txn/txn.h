@@ -165,6 +165,7 @@ class Txn {
   absl::Status BeforeChange(TableState* state);
   absl::Status AfterChange(absl::Status status);
   absl::Status SpillIfOverBudget();
+  absl::Status PutAnywhere(TableState* state, Slice key, Slice value, tree::PutMode mode);
 
   Database* db_;
   Txn* parent_ = nullptr;  // of a nested transaction
