@@ -285,6 +285,13 @@ void PosixFile::Prefetch(uint64_t offset, uint64_t size) {
   ::posix_fadvise(data_.get(), static_cast<off_t>(offset), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
 }
 
+// Without the flags that wait, which would take a failure's report away from SyncData().
+void PosixFile::StartWriting(uint64_t offset, uint64_t size) {
+  if (CheckNotForked("write").ok()) {
+    ::sync_file_range(data_.get(), static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE);
+  }
+}
+
 absl::StatusOr<std::unique_ptr<Mapping>> PosixFile::Map(uint64_t reserve) {
   JOHNNY_RETURN_IF_ERROR(CheckNotForked("map"));
   const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));

@@ -39,6 +39,7 @@ class PosixFile : public File {
   bool FillHoles(uint64_t size) override;
   absl::Status Preallocate(uint64_t offset, uint64_t size) override;
   void Prefetch(uint64_t offset, uint64_t size) override;
+  void StartWriting(uint64_t offset, uint64_t size) override;
   absl::StatusOr<std::unique_ptr<Mapping>> Map(uint64_t reserve) override;
   absl::StatusOr<std::unique_ptr<SharedMapping>> MapShared(uint64_t size) override;
   absl::StatusOr<FileIdentity> Identity() override;

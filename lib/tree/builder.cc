@@ -33,7 +33,7 @@ TreeBuilder::TreeBuilder(const WriteContext& context, uint32_t fill_percent)
       page_size_(context.view->page_size()),
       leaf_limit_(size_t{page_size_} * fill_percent / 100),
       branch_(page_size_),
-      writer_(context.file, page_size_) {}
+      writer_(context) {}
 
 Slice TreeBuilder::LastKey() const {
   if (leaf_ == nullptr) {

@@ -29,6 +29,7 @@ struct WriteContext {
   space::FreeSpace* space;
   os::File* file;
   TxnId txn;
+  bool soon_synced = false;  // what is written: it may set out for the disk at once
 };
 
 // What to do when the key is, or is not, there.
@@ -162,7 +163,8 @@ class PageNumbers {
 // still has it.
 class PageWriter {
  public:
-  PageWriter(os::File* file, uint32_t page_size) : file_(file), page_size_(page_size) {}
+  explicit PageWriter(const WriteContext& context)
+      : file_(context.file), page_size_(context.view->page_size()), soon_synced_(context.soon_synced) {}
   // `page` stays as it is until it is written, by Flush() at the latest.
   absl::Status Add(PageNumber number, const Byte* page);
   absl::Status Flush();
@@ -172,14 +174,17 @@ class PageWriter {
 
   os::File* file_;
   uint32_t page_size_;
+  bool soon_synced_;
   PageNumber first_ = 0;
   std::vector<Slice> pieces_;
+  // What has been written and has not set out, and what lies between.
+  uint64_t begin_ = UINT64_MAX, end_ = 0;
+  size_t waiting_ = 0;
 };
 
 // Where one kind of pages goes.
 struct PageStream {
-  PageStream(const WriteContext& context, std::vector<space::Run> runs)
-      : numbers(std::move(runs)), writer(context.file, context.view->page_size()) {}
+  PageStream(const WriteContext& context, std::vector<space::Run> runs) : numbers(std::move(runs)), writer(context) {}
   PageNumbers numbers;
   PageWriter writer;
 };

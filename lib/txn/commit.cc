@@ -41,7 +41,11 @@ class Committer {
   uint64_t bytes_written() const { return taken_pages_ * db_.page_size(); }
 
  private:
-  tree::WriteContext Context() { return txn_.Context(); }
+  tree::WriteContext Context() {
+    tree::WriteContext context = txn_.Context();
+    context.soon_synced = !IsLazy(durability_);
+    return context;
+  }
 
   absl::Status PublishNow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
     CommitSpace();

@@ -473,7 +473,9 @@ Lookup Txn::Nth(TableState* state, uint64_t n, node::LeafEntry* entry) {
 
 // ---- Around changes ----
 
-tree::WriteContext Txn::Context() { return {&view_, &db_->frames, db_->space.get(), db_->file.get(), id_}; }
+tree::WriteContext Txn::Context() {
+  return {&view_, &db_->frames, db_->space.get(), db_->file.get(), id_, /*soon_synced=*/!IsLazy(db_->options.durability)};
+}
 
 absl::Status Txn::BeforeChange(TableState* state) {
   if (failed_) {

@@ -63,8 +63,16 @@ bool Put(TestPage* page, const std::string& key, const Stored& stored) {
   size_t used = LeafBytesUsed(page->data());
   size_t old_size = at.found ? GetLeafEntry(page->data(), at.index).size() : 0;
   size_t new_size = EntryOf(key, stored).size();
+  // The short way for ascending keys takes what it can, and leaves the page as the long one does.
+  TestPage appended = before;
+  const format::PageHeader* header = Header(before.data());
+  bool shares_prefix = header->count > 0 && key.compare(0, header->prefix, LeafKey(before.data(), 0), 0, header->prefix) == 0;
+  bool can_append = !at.found && at.index == header->count && shares_prefix &&
+                    size_t{header->upper} - header->lower >= format::kLeafSlotSize + new_size;
+  EXPECT_EQ(AppendToLeaf(appended.data(), EntryOf(key, stored)), can_append);
   bool fits = at.found ? ReplaceInLeaf(page->data(), page->size(), at.index, {stored.bytes, stored.is_extent})
                        : InsertIntoLeaf(page->data(), page->size(), at.index, EntryOf(key, stored));
+  EXPECT_TRUE(appended == (can_append ? *page : before));
   if (!fits) {
     EXPECT_TRUE(*page == before) << "a refusal leaves the page unchanged";
     // A replaced entry's header counts until the page is compacted.

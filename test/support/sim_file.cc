@@ -175,6 +175,12 @@ absl::Status SimFile::SyncData() {
   return status;
 }
 
+// Until a sync anything may have reached the disk as it is.
+void SimFile::StartWriting(uint64_t offset, uint64_t size) {
+  Guard guard(system_->mutex_);
+  system_->set_out_.push_back({offset, size});
+}
+
 absl::StatusOr<uint64_t> SimFile::Size() {
   Guard guard(system_->mutex_);
   JOHNNY_RETURN_IF_ERROR(Enter(Call::kSize, false));

@@ -57,6 +57,7 @@ class SimFile : public os::File {
   absl::Status ReadAt(uint64_t offset, void* to, size_t size) override;
   absl::Status WriteAt(uint64_t offset, absl::Span<const Slice> pieces) override;
   absl::Status SyncData() override;
+  void StartWriting(uint64_t offset, uint64_t size) override;
   absl::StatusOr<uint64_t> Size() override;
   absl::Status Resize(uint64_t size) override;
   bool FillHoles(uint64_t size) override { return Preallocate(0, size).ok(); }

@@ -263,6 +263,11 @@ void SimSystem::set_capacity(uint64_t bytes) {
   capacity_ = bytes;
 }
 
+std::vector<std::pair<uint64_t, uint64_t>> SimSystem::TakeSetOut() {
+  Guard guard(mutex_);
+  return std::exchange(set_out_, {});
+}
+
 uint64_t SimSystem::allocated_bytes() const {
   Guard guard(mutex_);
   return allocated_;

@@ -220,6 +220,8 @@ class SimSystem : public os::System {
   bool failed(Call call) const;             // since SetFault()
   uint64_t calls() const;                   // so far, of all kinds and processes
   uint64_t calls(Call call) const;
+  // Ranges of bytes that were told to set out for the disk since the last call.
+  std::vector<std::pair<uint64_t, uint64_t>> TakeSetOut();
   // Blocks of all files together may not take more than so many bytes; 0: no limit.
   void set_capacity(uint64_t bytes);
   uint64_t allocated_bytes() const;
@@ -274,6 +276,7 @@ class SimSystem : public os::System {
   uint64_t calls_ = 0;
   uint64_t calls_by_kind_[kCallKinds] = {};
   std::atomic<uint64_t> next_process_id_{101};
+  std::vector<std::pair<uint64_t, uint64_t>> set_out_;
   uint64_t capacity_ = 0;
   uint64_t allocated_ = 0;
   std::atomic<bool> on_network_{false};

@@ -27,7 +27,13 @@ class PageWriterTest : public testing::Test {
   TreeFile tree_;
   uint64_t before_ = tree_.system().calls(sim::Call::kWrite);
   std::deque<std::string> bytes_;
-  PageWriter writer_{tree_.file(), 4096};
+  // What a commit that will be synced writes, unless it is `lazy`.
+  static const WriteContext& Begin(TreeFile* tree, bool lazy = false) {
+    tree->Begin();
+    tree->set_soon_synced(!lazy);
+    return tree->context();
+  }
+  PageWriter writer_{Begin(&tree_)};
 };
 
 TEST_F(PageWriterTest, NeighboursThatFollowEachOtherAreWrittenWithOneCall) {
@@ -58,6 +64,26 @@ TEST_F(PageWriterTest, APageBeforeOrAfterAGapIsNoNeighbour) {
   }
   ASSERT_TRUE(writer_.Flush().ok());
   EXPECT_EQ(writes(), 3u);
+}
+
+TEST_F(PageWriterTest, WhatWillSoonBeSyncedSetsOut128KiBAtATime) {
+  using Ranges = std::vector<std::pair<uint64_t, uint64_t>>;
+  const std::string page(4096, 'p');
+  auto write = [&](PageWriter* writer, PageNumber first, PageNumber end) {
+    for (PageNumber number = first; number < end; ++number) {
+      ASSERT_TRUE(writer->Add(number, Data(page)).ok());
+    }
+    ASSERT_TRUE(writer->Flush().ok());
+  };
+  write(&writer_, 32, 32 + 31);
+  EXPECT_EQ(tree_.system().TakeSetOut(), Ranges{});
+  write(&writer_, 100, 101);
+  EXPECT_EQ(tree_.system().TakeSetOut(), (Ranges{{32 * 4096, (101 - 32) * 4096}})) << "and what lies between";
+  write(&writer_, 112, 112 + 70);
+  EXPECT_EQ(tree_.system().TakeSetOut(), (Ranges{{112 * 4096, 32 * 4096}, {144 * 4096, 32 * 4096}}));
+  PageWriter lazy(Begin(&tree_, /*lazy=*/true));
+  write(&lazy, 32, 32 + 70);
+  EXPECT_EQ(tree_.system().TakeSetOut(), Ranges{});
 }
 
 TEST_F(PageWriterTest, AFailedWriteIsAnError) {

@@ -196,6 +196,7 @@ class TreeFile {
   os::File* file() { return file_.get(); }
   const pager::PageStore& store() const { return *store_; }
   const WriteContext& context() const { return context_; }
+  void set_soon_synced(bool soon_synced) { context_.soon_synced = soon_synced; }
   uint64_t spilled() const { return spilled_; }
   uint32_t page_size() const { return store_->page_size(); }
 

@@ -91,6 +91,21 @@ TEST_F(CommitTest, LazyNeverSyncsNorOverwritesTheDurableMaster) {
   EXPECT_EQ(ProtocolOf(Durability::kTwoPhase), expected);
 }
 
+TEST_F(CommitTest, LargeDurableCommitsSetOutForTheDiskWhileTheyAreSealed) {
+  DatabaseFile file(Durability::kLazy);
+  file.MustOpen();
+  for (Durability durability : {Durability::kTwoPhase, Durability::kLazy, Durability::kSingleSync}) {
+    file.system().TakeSetOut();
+    Txn txn(&file.db());
+    ASSERT_TRUE(txn.BeginWrite(os::kWaitForEver).ok());
+    for (int i = 0; i < 300; ++i) {  // half as many pages
+      ASSERT_TRUE(txn.Put(txn.main_table(), "key " + std::to_string(i), std::string(1900, 'v'), tree::PutMode::kUpsert).ok());
+    }
+    ASSERT_TRUE(txn.Commit(durability).ok());
+    EXPECT_EQ(!file.system().TakeSetOut().empty(), durability != Durability::kLazy) << static_cast<int>(durability);
+  }
+}
+
 // Each separate place costs the disk as much as ten pages.
 TEST_F(CommitTest, ASmallCommitWritesTwoPlacesAndTheMaster) {
   std::string many(50, 'v');
