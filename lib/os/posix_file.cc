@@ -230,7 +230,8 @@ absl::Status PosixFile::SyncData() {
   if (Retry([&] { return ::fdatasync(data_.get()); }) != 0) {
     return Error("sync");
   }
-  return absl::OkStatus();
+  errno = lost_.load(std::memory_order_relaxed);
+  return errno == 0 ? absl::OkStatus() : Error("sync");
 }
 
 absl::StatusOr<uint64_t> PosixFile::Size() {
@@ -285,10 +286,25 @@ void PosixFile::Prefetch(uint64_t offset, uint64_t size) {
   ::posix_fadvise(data_.get(), static_cast<off_t>(offset), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
 }
 
-// Without the flags that wait, which would take a failure's report away from SyncData().
+// Without the flags that wait, which would take the report of a failed write away from SyncData(). An error that the call itself
+// returns is reported nowhere else: ext4 gives up the pages that it finds no blocks for, and a later fdatasync finds nothing to
+// do.
 void PosixFile::StartWriting(uint64_t offset, uint64_t size) {
-  if (CheckNotForked("write").ok()) {
-    ::sync_file_range(data_.get(), static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE);
+  if (!CheckNotForked("write").ok() ||
+      ::sync_file_range(data_.get(), static_cast<off_t>(offset), static_cast<off_t>(size), SYNC_FILE_RANGE_WRITE) == 0) {
+    return;
+  }
+  switch (errno) {
+    case EINVAL:
+    case ENOSYS:
+    case EOPNOTSUPP:
+    case ESPIPE:
+    case ENOMEM:
+    case EAGAIN:
+    case EINTR:
+      return;  // not done, or not all of it; the pages are still there
+    default:
+      lost_.store(errno, std::memory_order_relaxed);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -59,7 +60,8 @@ class PosixFile : public File {
   const Descriptor data_;
   const std::string path_;
   const int flags_;
-  std::mutex mutex_;  // of lock_
+  std::atomic<int> lost_{0};  // errno of a StartWriting() that may have lost pages
+  std::mutex mutex_;          // of lock_
   Descriptor lock_;
 };
 

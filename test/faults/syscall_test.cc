@@ -11,7 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "faults/real_run.h"
 #include "faults/syscalls.h"
+#include "os/os.h"
 #include "os/posix_error.h"
+#include "support/test_db.h"
 
 namespace johnny::faults {
 namespace {
@@ -39,6 +41,30 @@ TEST(SyscallTest, RunsWithoutFaults) {
   for (const std::string& problem : run.Run(
            1, {}, [] {}, [] {})) {
     ADD_FAILURE() << problem;
+  }
+}
+
+// ext4 gives pages up whose blocks it cannot find, tells only who made it write them, and lets the next fdatasync succeed.
+TEST(SyscallTest, WhatCouldNotSetOutForTheDiskFailsTheSync) {
+  test::TempDir directory;
+  for (int error : {EIO, ENOSPC, 117 /* EUCLEAN */}) {
+    auto file = os::PosixSystem()->Open(absl::StrCat(directory.path(), "/", error), os::OpenMode::kCreateNew, 0600);
+    ASSERT_TRUE(file.ok()) << file.status();
+    const std::string bytes(4096, 'x');
+    const Slice piece(bytes);
+    ASSERT_TRUE((*file)->WriteAt(0, absl::MakeConstSpan(&piece, 1)).ok());
+    for (int harmless : {EINVAL, ENOSYS, EOPNOTSUPP, ENOMEM, EAGAIN, EINTR}) {
+      StartSyscallFault({.kind = Kind::kError, .error = harmless, .for_ever = true});
+      (*file)->StartWriting(0, 4096);
+      ASSERT_EQ(StopSyscallFault(), 1u);
+      EXPECT_TRUE((*file)->SyncData().ok()) << harmless;
+    }
+    StartSyscallFault({.kind = Kind::kError, .error = error});
+    (*file)->StartWriting(0, 4096);
+    (*file)->StartWriting(0, 4096);  // succeeds
+    ASSERT_EQ(StopSyscallFault(), 1u);
+    EXPECT_EQ(CodeOf((*file)->SyncData()), os::CodeOfErrno(error));
+    EXPECT_EQ(CodeOf((*file)->SyncData()), os::CodeOfErrno(error)) << "calling again proves nothing";
   }
 }
 

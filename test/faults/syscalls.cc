@@ -101,6 +101,7 @@ ssize_t __real_pread64(int fd, void* to, size_t size, off64_t offset);
 ssize_t __real_pwritev64(int fd, const iovec* pieces, int count, off64_t offset);
 int __real_fdatasync(int fd);
 int __real_fsync(int fd);
+int __real_sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags);
 int __real_ftruncate64(int fd, off64_t size);
 int __real_fallocate64(int fd, int mode, off64_t offset, off64_t size);
 void* __real_mmap64(void* at, size_t size, int protection, int flags, int fd, off64_t offset);
@@ -148,6 +149,9 @@ ssize_t __wrap_pwritev64(int fd, const iovec* pieces, int count, off64_t offset)
 
 int __wrap_fdatasync(int fd) { return Fails("fdatasync") ? -1 : __real_fdatasync(fd); }
 int __wrap_fsync(int fd) { return Fails("fsync") ? -1 : __real_fsync(fd); }
+int __wrap_sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags) {
+  return Fails("sync_file_range") ? -1 : __real_sync_file_range(fd, offset, size, flags);
+}
 int __wrap_ftruncate64(int fd, off64_t size) { return Fails("ftruncate") ? -1 : __real_ftruncate64(fd, size); }
 int __wrap_fallocate64(int fd, int mode, off64_t offset, off64_t size) {
   return Fails("fallocate") ? -1 : __real_fallocate64(fd, mode, offset, size);
