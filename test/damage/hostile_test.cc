@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "damage/examine.h"
+#include "format/snapshot_record.h"
 #include "node/branch.h"
 #include "node/leaf.h"
 #include "space/free_log.h"
@@ -455,6 +456,29 @@ TEST_F(HostileTest, IdsDoNotWrapAround) {
     }
     env_.Close();
   }
+}
+
+// Whoever goes through such names from one to the next could go on for ever.
+TEST_F(HostileTest, NamesOfSnapshotsThatGoBack) {
+  std::string record(format::kSnapshotRecordSize, '\0');
+  format::StoreSnapshotRecord(
+      record.data(), {.txn = kOldBirth, .page_count = master_.page_count, .table_count = 0, .main = master_.main, .catalog = {}});
+  ChildRef first = Seal(AddLeaf({{format::SnapshotKey("b"), record}}), 1);
+  ChildRef second = Seal(AddLeaf({{format::SnapshotKey("a"), record}}), 1);
+  master_.catalog.root = Seal(AddBranch(1, {{"", first}, {format::SnapshotKey("a"), second}}), 2);
+  master_.catalog.level = 1;
+  ASSERT_GT(master_.txn, kOldBirth);
+  ASSERT_TRUE(Open());
+  Txn reader(env_, JOHNNY_READ);
+  auto count = [](void* context, const johnny_snapshot_info*) { return ++*static_cast<int*>(context), 0; };
+  int listed = 0;
+  Result result(johnny_snapshot_list(reader.get(), count, &listed));
+  EXPECT_EQ(result, JOHNNY_CORRUPT);
+  EXPECT_NE(result.message().find("not in order"), std::string::npos) << result;
+  Txn writer;
+  result = writer.Begin(env_);
+  EXPECT_EQ(result, JOHNNY_CORRUPT);
+  EXPECT_NE(result.message().find("not in order"), std::string::npos) << result;
 }
 
 // ---- The free log ----

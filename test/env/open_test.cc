@@ -68,6 +68,21 @@ TEST(OpenTest, AFailedCreationLeavesNoHalfDatabase) {
   }
 }
 
+TEST(OpenTest, ANetworkFileSystemIsRefusedUnlessItIsAskedFor) {
+  DatabaseFile file;
+  file.MustOpen();
+  file.MustPut("k", "v");
+  EXPECT_TRUE(file.Close().ok());
+  file.system().set_on_network(true);
+  absl::Status refused = file.Open();
+  EXPECT_EQ(CodeOf(refused), Code::kNetwork);
+  EXPECT_NE(refused.message().find(std::string(DatabaseFile::kPath) + ": on a network file system"), std::string::npos)
+      << refused;
+  file.options().allow_network = true;
+  file.MustOpen();
+  EXPECT_EQ(file.Contents(), (Model{{"k", "v"}}));
+}
+
 TEST(OpenTest, OtherFilesAreNotDatabases) {
   DatabaseFile file;
   auto other = *file.system().Open(DatabaseFile::kPath, os::OpenMode::kCreateNew, 0600);

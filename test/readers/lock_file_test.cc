@@ -165,6 +165,26 @@ TEST_F(LockFileTest, NobodyEntersWhileSomebodyIsEnteringOrLeaving) {
   late.join();
 }
 
+TEST_F(LockFileTest, WhoWaitsAtALockFileThatIsReplacedGoesToTheNewOne) {
+  Process one(&system_);
+  ASSERT_TRUE(one.Begin().ok());
+  const uint64_t before = system_.calls(sim::Call::kLock);
+  Process two(&system_);
+  std::thread enterer([&] { two.MustEnter(); });
+  while (system_.calls(sim::Call::kLock) == before) {
+    std::this_thread::yield();
+  }
+  Replace(RandomBytes(300));
+  const uint64_t replacement = system_.IdentityOf(kLock)->inode;
+  one.lock.reset();
+  enterer.join();
+  EXPECT_TRUE(two.lock->first());
+  EXPECT_EQ(system_.IdentityOf(kLock)->inode, replacement);
+  Process three(&system_);
+  three.MustEnter();
+  EXPECT_FALSE(three.lock->first()) << "both stand at the same one";
+}
+
 TEST_F(LockFileTest, ManyEnterAndLeaveAtOnce) {
   std::atomic<int> firsts{0}, inside{0};
   std::vector<std::thread> threads;

@@ -230,6 +230,41 @@ TEST(FreeSpaceTest, AFullDiskIsReportedByTheReservation) {
   file.Commit();
 }
 
+// There are pages enough, but nowhere enough of them side by side.
+TEST(FreeSpaceTest, ARunForWhichTheFileCannotGrowIsRefusedAndPromisesNothing) {
+  SpaceFile file;
+  TxnId txn = file.Begin();
+  std::vector<PageNumber> pages = file.Take(800);
+  for (size_t i = 0; i < pages.size(); i += 2) {
+    ASSERT_TRUE(file.space().Free(pages[i], 1, txn).ok());
+  }
+  auto reservable = [&file] {
+    uint64_t count = 0;
+    while (file.space().Reserve(1, false).ok()) {
+      ++count;
+    }
+    file.space().Unreserve(count);
+    return count;
+  };
+  file.system().set_capacity(file.system().allocated_bytes());
+  FreeState before;
+  uint64_t reservable_before = 0;
+  absl::Status status;
+  for (int i = 0; status.ok(); ++i) {
+    ASSERT_LT(i, 100);
+    before = StateOf(file.space());
+    reservable_before = reservable();
+    status = file.space().AllocateRun(64).status();
+  }
+  EXPECT_EQ(CodeOf(status), Code::kDiskFull);
+  EXPECT_GT(before.free.size(), 300u);
+  EXPECT_GT(reservable_before, 64u);
+  EXPECT_TRUE(StateOf(file.space()) == before);
+  EXPECT_EQ(reservable(), reservable_before);
+  file.system().set_capacity(0);
+  EXPECT_TRUE(file.space().AllocateRun(64).ok());
+}
+
 TEST(FreeSpaceTest, AFailedWriteWhileGrowingIsReported) {
   SpaceFile file;
   file.Begin();
