@@ -66,8 +66,8 @@ class File {
   // Makes what was written so far durable, and the size with it (fdatasync). After an error nothing is known about what was
   // written since the last success, and calling again proves nothing.
   virtual absl::Status SyncData() = 0;
-  // Has what was written here set out for the disk, without waiting for it to arrive, so that SyncData() soon has less to wait for;
-  // only a hint, which proves nothing. What fails is an error of the next SyncData() and of all after it.
+  // Has what was written here set out for the disk, without waiting for it to arrive, so that SyncData() soon has less to wait
+  // for; only a hint, which proves nothing. What fails is an error of the next SyncData() and of all after it.
   virtual void StartWriting(uint64_t /*offset*/, uint64_t /*size*/) {}
   virtual absl::StatusOr<uint64_t> Size() = 0;
   virtual absl::Status Resize(uint64_t size) = 0;
