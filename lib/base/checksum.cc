@@ -16,10 +16,6 @@ const bool kAvx2 = HasAvx2();
 
 }  // namespace
 
-#ifdef JOHNNY_HAS_AVX2_KERNEL
-uint64_t ChecksumAvx2(const void* data, size_t size, uint64_t seed);  // checksum_avx2.cc
-#endif
-
 uint64_t ChecksumPortable(const void* data, size_t size, uint64_t seed) { return Xxh3(data, size, seed); }
 
 uint64_t Checksum(const void* data, size_t size, uint64_t seed) {
