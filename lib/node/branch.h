@@ -11,6 +11,7 @@
 #define JOHNNY_NODE_BRANCH_H_
 
 #include <string>
+#include <utility>
 
 #include "absl/types/span.h"
 #include "node/leaf.h"
@@ -33,6 +34,21 @@ inline const Byte* ChildRefAt(const Byte* page, uint32_t index) { return ChildRe
 inline format::ChildRef GetChild(const Byte* page, uint32_t index) { return format::LoadChildRef(ChildRefAt(page, index)); }
 inline void SetChild(Byte* page, uint32_t index, const format::ChildRef& ref) {
   format::StoreChildRef(ChildRefAt(page, index), ref);
+}
+
+// The sum of the children's entry counts: the upper 48 bits of each reference.
+inline uint64_t SumOfEntries(const Byte* page) {
+  const Byte* at = ChildRefAt(page, 0) + format::kChildRefSize - sizeof(uint64_t);
+  auto next = [&at] { return Load64(std::exchange(at, at + format::kChildRefSize)) >> 16; };
+  uint64_t sum = 0;
+  uint32_t left = Header(page)->count;
+  for (; left >= 4; left -= 4) {
+    sum += next() + next() + next() + next();
+  }
+  for (; left > 0; --left) {
+    sum += next();
+  }
+  return sum;
 }
 
 // The child whose range holds `key`.

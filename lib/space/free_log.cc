@@ -83,16 +83,17 @@ class Reader {
 
 }  // namespace
 
-std::string EncodeRecord(const LogRecord& record) {
+std::string EncodeRecord(const LogRecord& record, absl::Span<const SegmentRef> segments) {
   std::string out;
+  out.reserve(4 * (8 + record.meta_region.size() + record.taken.size()) + 16 * segments.size() + 8 * record.freed.size());
   AppendVarint(&out, record.txn);
   AppendVarint(&out, record.old_page_count);
   AppendVarint(&out, record.new_page_count);
   AppendRef(&out, record.previous);
   AppendVarint(&out, record.previous_txn);
   AppendRuns(&out, record.meta_region);
-  AppendVarint(&out, record.segments.size());
-  for (const SegmentRef& segment : record.segments) {
+  AppendVarint(&out, segments.size());
+  for (const SegmentRef& segment : segments) {
     AppendVarint(&out, segment.start);
     AppendRef(&out, segment.first);
     AppendVarint(&out, segment.as_of);
@@ -162,7 +163,17 @@ void SegmentEncoder::Add(const PendingRun& run) {
   if (chunk_used_ > sizeof chunk_ - 4 * kMaxVarintSize) {
     body_.append(chunk_, std::exchange(chunk_used_, 0));
   }
-  char* end = PutVarint(chunk_ + chunk_used_, run.run.first - at_);
+  const uint64_t gap = run.run.first - at_;
+  if (run.death == 0 && (gap | run.run.pages) < 0x80) {  // most runs of most files: three integers of one byte
+    chunk_[chunk_used_] = static_cast<char>(gap);
+    chunk_[chunk_used_ + 1] = static_cast<char>(run.run.pages);
+    chunk_[chunk_used_ + 2] = 0;
+    chunk_used_ += 3;
+    at_ = run.run.end();
+    ++runs_;
+    return;
+  }
+  char* end = PutVarint(chunk_ + chunk_used_, gap);
   end = PutVarint(end, run.run.pages);
   at_ = run.run.end();
   // 0: reusable; else the death's age + 1, and how much older the birth is.

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "pager/view.h"
-#include "space/run_set.h"
+#include "space/page_bitmap.h"
 
 namespace johnny::space {
 
@@ -44,7 +44,9 @@ struct LogRecord {
   TxnId previous_txn = 0;
 };
 
-std::string EncodeRecord(const LogRecord& record);
+// With these segments, whatever those of the record are.
+std::string EncodeRecord(const LogRecord& record, absl::Span<const SegmentRef> segments);
+inline std::string EncodeRecord(const LogRecord& record) { return EncodeRecord(record, record.segments); }
 // kCorrupt with a reason when the bytes do not parse or name pages outside the file.
 absl::StatusOr<LogRecord> DecodeRecord(Slice bytes, PageNumber page);
 

@@ -80,9 +80,9 @@ void FreeSpace::Reach(const char* yield_point) const {
 
 void FreeSpace::AddFree(Run run) {
   while (run.pages > 0) {
-    auto region = meta_region_.FirstEndingAfter(run.first);
-    bool inside = region && region->first <= run.first;
-    PageNumber end = !region ? run.end() : std::min(run.end(), inside ? region->end() : region->first);
+    PageNumber region = meta_region_.bits().NextSet(run.first);
+    bool inside = region == run.first;
+    PageNumber end = std::min(run.end(), inside ? meta_region_.bits().NextUnset(region) : region);
     bool added = (inside ? meta_ : data_).Add({run.first, end - run.first});
     JOHNNY_CHECK(added);
     run = {end, run.end() - end};
@@ -99,32 +99,22 @@ void FreeSpace::RemoveFrom(PageNumber end) {
 // Removes pages that must all be free. False, with some of them removed, if one is not.
 bool FreeSpace::RemoveFree(Run run) {
   while (run.pages > 0) {
-    RunSet* set = data_.Find(run.first) ? &data_ : &meta_;
-    std::optional<Run> found = set->Find(run.first);
-    if (!found) {
+    RunSet& set = data_.Has(run.first) ? data_ : meta_;
+    if (!set.Has(run.first)) {
       return false;
     }
-    PageNumber end = std::min(run.end(), found->end());
-    set->Remove({run.first, end - run.first});
+    PageNumber end = std::min(run.end(), set.bits().NextUnset(run.first));
+    set.Remove({run.first, end - run.first});
     run = {end, run.end() - end};
   }
   return true;
 }
 
-bool FreeSpace::IsFreeOrPending(Run run) const {
-  auto overlaps = [&run](const RunSet& set) {
-    auto next = set.FirstEndingAfter(run.first);
-    return next && next->first < run.end();
-  };
-  auto pending = pending_by_place_.lower_bound(run.end());
-  bool is_pending = pending != pending_by_place_.begin() && std::prev(pending)->second.run.end() > run.first;
-  return is_pending || overlaps(data_) || overlaps(meta_);
-}
+bool FreeSpace::IsFreeOrPending(Run run) const { return pending_by_place_.HasAny(run) || data_.HasAny(run) || meta_.HasAny(run); }
 
 void FreeSpace::AddPending(const PendingRun& run) {
-  ReserveNodes();
   pending_[0].push_back(run);
-  bool added = pending_by_place_.emplace(run.run.first, run).second;
+  bool added = pending_by_place_.Add(run);
   JOHNNY_CHECK(added);
   pending_pages_ += run.run.pages;
 }
@@ -153,7 +143,7 @@ void FreeSpace::ReleasePending() {
       TxnId newest_older = newer == pinned.begin() ? 0 : *std::prev(newer);
       if (newer == pinned.begin() || newest_older < run.birth) {
         AddFree(run.run);
-        pending_by_place_.erase(run.run.first);
+        pending_by_place_.Remove(run.run.first);
         pending_pages_ -= run.run.pages;
       } else {
         waiting.emplace_back(newest_older, run);
@@ -162,7 +152,6 @@ void FreeSpace::ReleasePending() {
     at = pending_.erase(at);
   }
   for (const auto& [snapshot, run] : waiting) {
-    ReserveNodes();
     pending_[snapshot].push_back(run);
   }
 }
@@ -179,7 +168,7 @@ void FreeSpace::RefreshOnce() {
 uint64_t FreeSpace::Overhead() const {
   // Free-log pages: the record, two segments, and their directory.
   uint64_t runs = reserved_ + freed_.size() + TakenRuns();
-  uint64_t segment = segments_.empty() ? 1 : (log_pages_ - record_pages_) / segments_.size() + 1;
+  uint64_t segment = segments_.empty() ? 1 : segment_pages_ / segments_.size() + 1;
   return 4 + runs * kMaxLoggedRunBytes / page_size_ + 2 * (segment + 1);
 }
 

@@ -20,13 +20,14 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
-#include "absl/container/btree_map.h"
-#include "base/node_reserve.h"
 #include "os/os.h"
 #include "space/free_log.h"
+#include "space/pending_map.h"
+#include "space/run_set.h"
 
 namespace johnny::space {
 
@@ -161,7 +162,7 @@ class FreeSpace {
   void TrimMetaRegion(PageNumber end);
   PageNumber TailStart() const;
   void ReleaseIfSurplus();
-  bool LogHoldsTail() const;
+  bool LogHoldsTail();
   bool CutTail();
 
   bool Replay(const LogRecord& record);
@@ -185,6 +186,7 @@ class FreeSpace {
   absl::Status DropObsoleteRecords(TxnId oldest_needed);
   LogRecord MakeRecord(const std::vector<NewSegment>& fresh) const;
   void CountLogPages();
+  void NoteLogPages(absl::Span<const PageNumber> pages, uint64_t* count);
 
   os::File* file_;
   const pager::PageStore* store_;
@@ -192,15 +194,12 @@ class FreeSpace {
   PinnedSource pinned_;
   uint32_t page_size_;
 
-  template <typename Key, typename Value>
-  using Tree = absl::btree_map<Key, Value, std::less<Key>, NodeAllocator<std::pair<const Key, Value>>>;
-
   // The state.
   RunSet data_;
   RunSet meta_;
-  RunSet meta_region_;                             // pages whose free runs belong to meta_
-  Tree<TxnId, std::vector<PendingRun>> pending_;   // by the snapshot they wait for; 0: not looked at yet
-  Tree<PageNumber, PendingRun> pending_by_place_;  // the same runs
+  PageSet meta_region_;                               // pages whose free runs belong to meta_
+  std::map<TxnId, std::vector<PendingRun>> pending_;  // by the snapshot they wait for; 0: not looked at yet
+  PendingMap pending_by_place_;                       // the same runs
   uint64_t pending_pages_ = 0;
   PageNumber page_count_ = 0;
   uint64_t file_pages_ = 0;
@@ -208,8 +207,9 @@ class FreeSpace {
   std::deque<LoadedLog::Record> records_;  // oldest first
   format::ChildRef newest_record_;
   TxnId newest_record_txn_ = 0;
-  uint64_t log_pages_ = 0;            // of records_ and segments_
-  uint64_t record_pages_ = 0;         // of records_ alone
+  uint64_t record_pages_ = 0;         // of records_
+  uint64_t segment_pages_ = 0;        // of segments_
+  PageNumber log_end_ = 0;            // no page of either lies at or past it
   uint64_t segment_run_bytes_ = 96;   // sixteenths of a byte that a run has lately taken in a segment, and a little more
   uint64_t recent_commit_pages_ = 0;  // of the largest recent commit, decaying
   uint64_t peak_commit_pages_ = 0;    // the same, decaying slowly: over hundreds of commits
@@ -219,7 +219,7 @@ class FreeSpace {
   // The running transaction.
   TxnId txn_ = 0;
   PageNumber old_page_count_ = 0;
-  RunSet taken_;                   // by the innermost level
+  PageSet taken_;                  // by the innermost level
   std::vector<PendingRun> freed_;  // by all levels
   uint64_t freed_pages_ = 0;
   uint64_t run_pages_ = 0;
@@ -232,7 +232,7 @@ class FreeSpace {
   std::vector<Kept> kept_;
   // What a nested level goes back to when it aborts.
   struct Level {
-    RunSet taken;
+    PageSet taken;
     std::vector<Kept> kept;
     size_t freed;
     uint64_t freed_pages, run_pages, reserved;
@@ -245,7 +245,7 @@ class FreeSpace {
   uint64_t group_ = 1;
   PageNumber group_next_[2] = {};
   // Sealed but not committed.
-  std::vector<SegmentRef> sealed_segments_;
+  std::vector<SegmentRef> sealed_segments_;  // empty: as they were
   std::vector<PageNumber> sealed_record_pages_;
   TxnId sealed_oldest_needed_ = 0;
   format::ChildRef sealed_newest_;

@@ -19,7 +19,7 @@ void FreeSpace::BeginNested() {
 
 void FreeSpace::CommitNested() {
   JOHNNY_CHECK(!outer_.empty());
-  RunSet taken = std::exchange(taken_, std::move(outer_.back().taken));
+  PageSet taken = std::exchange(taken_, std::move(outer_.back().taken));
   std::vector<Kept> kept = std::exchange(kept_, std::move(outer_.back().kept));
   outer_.pop_back();
   taken.ForEach([this](Run run) { Took(run); });

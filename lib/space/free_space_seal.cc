@@ -36,13 +36,19 @@ struct FreeSpace::NewSegment {
 };
 
 void FreeSpace::CountLogPages() {
-  record_pages_ = 0;
+  record_pages_ = segment_pages_ = log_end_ = 0;
   for (const auto& record : records_) {
-    record_pages_ += record.pages.size();
+    NoteLogPages(record.pages, &record_pages_);
   }
-  log_pages_ = record_pages_;
   for (const SegmentRef& segment : segments_) {
-    log_pages_ += segment.pages.size();
+    NoteLogPages(segment.pages, &segment_pages_);
+  }
+}
+
+void FreeSpace::NoteLogPages(absl::Span<const PageNumber> pages, uint64_t* count) {
+  *count += pages.size();
+  for (PageNumber page : pages) {
+    log_end_ = std::max(log_end_, page + 1);
   }
 }
 
@@ -58,47 +64,43 @@ absl::Span<const PendingRun> FreeSpace::FreedIn(PageNumber start, PageNumber end
 template <typename Visitor>
 void FreeSpace::VisitState(PageNumber start, PageNumber end, absl::Span<const PendingRun> freed, Visitor visit) const {
   auto data = data_.From(start), meta = meta_.From(start);
-  auto pending = pending_by_place_.upper_bound(start);
-  if (pending != pending_by_place_.begin() && std::prev(pending)->second.run.end() > start) {
-    --pending;
-  }
+  auto pending = pending_by_place_.From(start);
   auto at_freed = freed.begin();
-  auto first_of = [end](const auto& at, const auto& last) { return at != last ? at->first : end; };
+  auto first_of = [end](const auto& at) { return at ? at->first : end; };
+  auto first_pending = [&] { return pending ? (*pending).run.first : end; };
   auto first_freed = [&] { return at_freed != freed.end() ? at_freed->run.first : end; };
-  PageNumber next_data = first_of(data, data_.end()), next_meta = first_of(meta, meta_.end());
-  PageNumber next_pending = first_of(pending, pending_by_place_.end()), next_freed = first_freed();
-  for (;;) {
-    PageNumber next = std::min({next_data, next_meta, next_pending, next_freed});
-    if (next >= end) {
-      return;
-    }
-    PendingRun run;
-    if (next == next_data) {
-      run.run = {next, data->second};
-      next_data = first_of(++data, data_.end());
-    } else if (next == next_meta) {
-      run.run = {next, meta->second};
-      next_meta = first_of(++meta, meta_.end());
-    } else if (next == next_pending) {
-      run = pending->second;
-      next_pending = first_of(++pending, pending_by_place_.end());
-    } else {
-      run = *at_freed++;
-      next_freed = first_freed();
-    }
+  auto give = [&](PendingRun run) {
     PageNumber first = std::max(run.run.first, start);
     run.run = {first, std::min(run.run.end(), end) - first};
     visit(run);
+  };
+  PageNumber next_data = first_of(data), next_meta = first_of(meta), next_pending = first_pending(), next_freed = first_freed();
+  for (;;) {
+    PageNumber next = std::min({next_meta, next_pending, next_freed, end});
+    for (; next_data < next; data.Next(), next_data = first_of(data)) {
+      give({*data, 0, 0});
+    }
+    if (next >= end) {
+      return;
+    }
+    if (next == next_meta) {
+      give({*meta, 0, 0});
+      meta.Next();
+      next_meta = first_of(meta);
+    } else if (next == next_pending) {
+      give(*pending);
+      pending.Next();
+      next_pending = first_pending();
+    } else {
+      give(*at_freed++);
+      next_freed = first_freed();
+    }
   }
 }
 
 // How many runs lie in [start, end), without what this transaction has freed.
 uint64_t FreeSpace::RunsIn(PageNumber start, PageNumber end) const {
-  uint64_t runs = 0;
-  auto count = [&](Run) { ++runs; };
-  data_.ForEachIn(start, end, count);
-  meta_.ForEachIn(start, end, count);
-  return runs + static_cast<uint64_t>(std::distance(pending_by_place_.lower_bound(start), pending_by_place_.lower_bound(end)));
+  return data_.bits().CountRuns(start, end) + meta_.bits().CountRuns(start, end) + pending_by_place_.CountIn(start, end);
 }
 
 // Whether segments of so many runs can be written again, however much their ranges have come to hold. The file grows for it if it
@@ -120,12 +122,10 @@ PageNumber FreeSpace::SegmentEnd(size_t index) const {
 absl::Status FreeSpace::CheckFreed() {
   std::sort(freed_.begin(), freed_.end(), [](const auto& a, const auto& b) { return a.run.first < b.run.first; });
   PageNumber end = 0;
-  auto is_data = data_.Overlaps(), is_meta = meta_.Overlaps(), is_taken = taken_.Overlaps();
-  AscendingOverlaps is_pending(pending_by_place_, [](const auto& pending) { return pending.second.run.end(); });
   for (const PendingRun& freed : freed_) {
     const Run& run = freed.run;
     bool twice = run.first < end && !IsSeeded(SeededBug::kPageFreedTwice);
-    if (twice || is_data(run) || is_meta(run) || is_pending(run) || is_taken(run)) {
+    if (twice || IsFreeOrPending(run) || taken_.HasAny(run)) {
       return CorruptPage(run.first, "in use and free at the same time");
     }
     end = run.end();
@@ -140,7 +140,7 @@ absl::StatusOr<std::vector<FreeSpace::NewSegment>> FreeSpace::ChooseSegments() {
   // a round of it is left: all segments, two a commit, while each commit adds a record.
   bool short_of_room = free_pages() < 2 * kDeleteReserve + Overhead();
   bool at_once = (short_of_room && record_pages_ >= kFewRecordPages) || LogHoldsTail();
-  if (!at_once && record_pages_ < std::max(kMinRecordPages, kRecordsPerCheckpoint * (log_pages_ - record_pages_))) {
+  if (!at_once && record_pages_ < std::max(kMinRecordPages, kRecordsPerCheckpoint * segment_pages_)) {
     return chosen;
   }
   bool first = segments_.empty();
@@ -202,11 +202,13 @@ absl::Status FreeSpace::DropObsoleteRecords(TxnId oldest_needed) {
   return absl::OkStatus();
 }
 
+// Its segments only if there are new ones: else they are segments_.
 LogRecord FreeSpace::MakeRecord(const std::vector<NewSegment>& fresh) const {
   LogRecord record;
   record.txn = txn_;
   record.old_page_count = old_page_count_;
   record.new_page_count = page_count_;
+  record.taken.reserve(taken_.runs());
   taken_.ForEach([&](Run run) { record.taken.push_back(run); });
   record.freed = freed_;  // sorted by CheckFreed()
   size_t kept = 0;
@@ -218,11 +220,12 @@ LogRecord FreeSpace::MakeRecord(const std::vector<NewSegment>& fresh) const {
     }
   }
   record.freed.resize(kept);
+  record.meta_region.reserve(meta_region_.runs());
   meta_region_.ForEach([&](Run run) { record.meta_region.push_back(run); });
   record.previous = newest_record_;
   record.previous_txn = newest_record_txn_;
   size_t next = 0;
-  for (size_t i = 0; i < segments_.size(); ++i) {
+  for (size_t i = 0; !fresh.empty() && i < segments_.size(); ++i) {
     if (next == fresh.size() || fresh[next].replaces != i) {
       record.segments.push_back(segments_[i]);
       continue;
@@ -273,7 +276,7 @@ absl::Status FreeSpace::EncodeFitting(std::vector<NewSegment>* fresh, std::vecto
   while (!fits) {
     fits = true;
     *record = MakeRecord(*fresh);
-    *record_bytes = EncodeRecord(*record);
+    *record_bytes = EncodeRecord(*record, fresh->empty() ? segments_ : record->segments);
     for (NewSegment& segment : *fresh) {
       Encode(&segment);
       JOHNNY_RETURN_IF_ERROR(provide(segment.bytes.size(), &segment.pages));
@@ -293,6 +296,7 @@ absl::Status FreeSpace::EncodeFitting(std::vector<NewSegment>* fresh, std::vecto
 
 absl::StatusOr<SealedLog> FreeSpace::Seal(PageNumber record_page) {
   JOHNNY_CHECK(outer_.empty());
+  sealed_segments_.clear();
   ReleaseIfSurplus();
   JOHNNY_ASSIGN_OR_RETURN(std::vector<NewSegment> fresh, ChooseSegments());
   TxnId oldest_needed = fresh.empty() && segments_.empty() ? 0 : txn_;
@@ -335,11 +339,13 @@ absl::StatusOr<SealedLog> FreeSpace::Seal(PageNumber record_page) {
   }
   if (cut || !fresh.empty()) {
     record = MakeRecord(fresh);
-    record_bytes = EncodeRecord(record);
+    record_bytes = EncodeRecord(record, fresh.empty() ? segments_ : record.segments);
   }
   sealed.newest = build(record_bytes, PageType::kFreeLogRecord, record_pages, 0);
 
-  sealed_segments_ = std::move(record.segments);
+  if (!fresh.empty()) {
+    sealed_segments_ = std::move(record.segments);
+  }
   sealed_record_pages_ = std::move(record_pages);
   sealed_oldest_needed_ = oldest_needed;
   freed_ = std::move(record.freed);
@@ -352,14 +358,19 @@ void FreeSpace::Commit() {
   for (const PendingRun& run : freed_) {
     AddPending(run);
   }
-  segments_ = std::move(sealed_segments_);
   while (!records_.empty() && records_.front().txn <= sealed_oldest_needed_) {
+    record_pages_ -= records_.front().pages.size();
     records_.pop_front();
   }
   records_.push_back({txn_, std::move(sealed_record_pages_)});
+  NoteLogPages(records_.back().pages, &record_pages_);
+  if (!sealed_segments_.empty()) {
+    segments_ = std::move(sealed_segments_);
+    sealed_segments_.clear();
+    CountLogPages();
+  }
   newest_record_ = sealed_newest_;
   newest_record_txn_ = txn_;
-  CountLogPages();
   NoteCommit(taken_.pages());
   last_commit_grew_ = grown_pages_ > 0;
   Begin(txn_);

@@ -52,7 +52,7 @@ std::optional<Run> FreeSpace::TakeLow(uint64_t pages) {
 
 // The meta region gives up what lies past `end`, so that branches and the free log move down, too.
 void FreeSpace::TrimMetaRegion(PageNumber end) {
-  if (!meta_region_.FirstEndingAfter(end)) {
+  if (meta_region_.bits().NextSet(end) == PageBitmap::kNone) {
     return;
   }
   std::vector<Run> runs;
@@ -70,8 +70,8 @@ void FreeSpace::TrimMetaRegion(PageNumber end) {
 // Where the free pages at the end of the database begin.
 PageNumber FreeSpace::TailStart() const {
   PageNumber start = page_count_;
-  for (std::optional<Run> run = Run{start, 0}; run; run = data_.Find(start - 1) ? data_.Find(start - 1) : meta_.Find(start - 1)) {
-    start = run->first;
+  while (data_.Has(start - 1) || meta_.Has(start - 1)) {
+    start = (data_.Has(start - 1) ? data_ : meta_).bits().RunBegin(start - 1);
   }
   return start;
 }
@@ -84,13 +84,12 @@ void FreeSpace::ReleaseIfSurplus() {
 }
 
 // Whether pages of the free log keep what lies behind them from being given back. They move only when it is condensed.
-bool FreeSpace::LogHoldsTail() const {
+bool FreeSpace::LogHoldsTail() {
   PageNumber end = PreferredEnd();
-  auto behind = [end](const auto& part) {
-    return std::any_of(part.pages.begin(), part.pages.end(), [end](PageNumber page) { return page >= end; });
-  };
-  return end != format::kMaxPageNumber &&
-         (std::any_of(records_.begin(), records_.end(), behind) || std::any_of(segments_.begin(), segments_.end(), behind));
+  if (log_end_ > end) {
+    CountLogPages();  // it may have been lower for long
+  }
+  return log_end_ > end;
 }
 
 // Makes page_count() smaller if there is more free at the end than is worth keeping.

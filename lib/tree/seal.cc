@@ -23,11 +23,11 @@ bool CollectBelow(const pager::FrameArena& frames, const FrameToSeal& at, uint32
   Byte* page = frames.At(at.frame);
   bool all_below = true;
   if (at.level > 0) {
-    uint32_t count = Header(page)->count;
-    for (uint32_t i = 0; i < count; ++i) {
-      ChildRef child = node::GetChild(page, i);
-      if (pager::IsFrame(child)) {
-        FrameToSeal below{page, i, pager::FrameIndex(child), static_cast<uint8_t>(at.level - 1), at.record};
+    const uint32_t count = Header(page)->count;
+    const Byte* ref = node::ChildRefAt(page, 0);
+    for (uint32_t i = 0; i < count; ++i, ref += format::kChildRefSize) {
+      if ((Load64(ref) & pager::kFrameBit) != 0) {  // most children are none
+        FrameToSeal below{page, i, pager::FrameIndex(format::LoadChildRef(ref)), static_cast<uint8_t>(at.level - 1), at.record};
         all_below &= CollectBelow(frames, below, max_stamp, out);
       }
     }
@@ -117,10 +117,7 @@ absl::Status SealFrames(const WriteContext& context, absl::Span<const FrameToSea
     PageNumber number = stream->numbers.Next();
     uint64_t entries = header->count;
     if (sealed.level > 0) {
-      entries = 0;
-      for (uint32_t i = 0; i < header->count; ++i) {
-        entries += node::GetChild(page, i).entries;
-      }
+      entries = node::SumOfEntries(page);
     }
     ChildRef ref = SealPage(context, page, number, entries);
     if (sealed.parent != nullptr) {

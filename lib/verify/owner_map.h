@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "space/run_set.h"
+#include "space/page_bitmap.h"
 
 namespace johnny::verify {
 

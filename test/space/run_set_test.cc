@@ -11,11 +11,13 @@ namespace {
 
 using Model = std::set<PageNumber>;
 
-std::vector<space::Run> RunsOf(const RunSet& set) {
+template <typename Set>
+std::vector<space::Run> RunsOf(const Set& set) {
   std::vector<space::Run> runs;
   set.ForEach([&](Run run) { runs.push_back(run); });
   return runs;
 }
+template <>
 std::vector<space::Run> RunsOf(const Model& model) {
   std::vector<space::Run> runs;
   for (PageNumber page : model) {
@@ -37,11 +39,19 @@ void showValue(const Op& op, std::ostream& out) {
   showValue(op.run, out);
 }
 
-TEST(RunSetTest, AgreesWithASetOfPages) {
-  auto runs = rc::gen::construct<space::Run>(rc::gen::inRange<PageNumber>(0, 60), rc::gen::inRange<uint64_t>(0, 9));
+// Runs of a few pages, and of lengths around the 64 from which on they are found otherwise.
+class RunSetModelTest : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(RunSetModelTest, AgreesWithASetOfPages) {
+  const uint64_t unit = GetParam();
+  auto runs = rc::gen::map(rc::gen::construct<space::Run>(rc::gen::inRange<PageNumber>(0, 60), rc::gen::inRange<uint64_t>(0, 9)),
+                           [unit](space::Run run) {
+                             return space::Run{run.first * unit, run.pages * unit};
+                           });
   auto ops = rc::gen::container<std::vector<Op>>(rc::gen::construct<Op>(rc::gen::inRange(0, 10), runs));
   EXPECT_TRUE(rc::check("adding, removing and taking runs", [&] {
     RunSet set;
+    PageSet by_place;
     Model model;
     for (const Op& op : *ops) {
       Model covered;
@@ -55,22 +65,25 @@ TEST(RunSetTest, AgreesWithASetOfPages) {
       if (op.kind < 5) {
         bool fits = inside() == 0;
         RC_ASSERT(set.Add(op.run) == fits);
+        RC_ASSERT(by_place.Add(op.run) == fits);
         if (fits) {
           model.merge(covered);
         }
       } else if (op.kind < 7) {
         bool all = inside() == static_cast<ptrdiff_t>(covered.size());
         RC_ASSERT(set.Remove(op.run) == all);
+        RC_ASSERT(by_place.Remove(op.run) == all);
         if (all) {
           for (PageNumber page : covered) {
             model.erase(page);
           }
         }
       } else if (op.kind == 7) {
-        set.RemoveFrom(op.run.first + 30);
-        model.erase(model.lower_bound(op.run.first + 30), model.end());
+        set.RemoveFrom(op.run.first + 30 * unit);
+        by_place.RemoveFrom(op.run.first + 30 * unit);
+        model.erase(model.lower_bound(op.run.first + 30 * unit), model.end());
       } else {
-        uint64_t wanted = op.run.pages + 1;
+        uint64_t wanted = op.run.pages + 1 + op.run.first % 3;
         auto taken = op.kind == 8 ? set.TakeBestFit(wanted) : set.TakeLongest(wanted);
         uint64_t best = 0;  // length of the run to take from
         for (const space::Run& run : before) {
@@ -79,11 +92,17 @@ TEST(RunSetTest, AgreesWithASetOfPages) {
         }
         RC_ASSERT(taken.has_value() == (best > 0));
         if (taken) {
+          RC_ASSERT(by_place.Remove(*taken));
           RC_ASSERT(taken->pages == std::min(best, wanted));
           auto from =
               std::find_if(before.begin(), before.end(), [&](const space::Run& run) { return run.first == taken->first; });
           RC_ASSERT(from != before.end());
           RC_ASSERT(from->pages == best);
+          const ptrdiff_t at = from - before.begin();
+          for (ptrdiff_t i = 0; i < static_cast<ptrdiff_t>(before.size()); ++i) {  // best fit: the lowest, longest: the highest
+            const bool beyond = op.kind == 8 ? i < at : i > at;
+            RC_ASSERT(!beyond || before[static_cast<size_t>(i)].pages != best);
+          }
           for (PageNumber page = taken->first; page < taken->end(); ++page) {
             model.erase(page);
           }
@@ -93,7 +112,10 @@ TEST(RunSetTest, AgreesWithASetOfPages) {
       RC_ASSERT(set.pages() == model.size());
       RC_ASSERT(set.runs() == RunsOf(model).size());
       RC_ASSERT(set.empty() == model.empty());
-      for (PageNumber page = 0; page < 100; page += 3) {
+      RC_ASSERT(RunsOf(by_place) == RunsOf(model));
+      RC_ASSERT(by_place.pages() == model.size());
+      RC_ASSERT(by_place.runs() == RunsOf(model).size());
+      for (PageNumber page = 0; page < 100 * unit; page += 3 * unit + 1) {
         std::optional<space::Run> holding, ending;
         for (const space::Run& run : RunsOf(model)) {
           if (run.end() > page && !ending) {
@@ -104,13 +126,11 @@ TEST(RunSetTest, AgreesWithASetOfPages) {
         RC_ASSERT(set.Find(page) == holding);
         RC_ASSERT(set.FirstEndingAfter(page) == ending);
       }
-      for (PageNumber distance : {1, 2, 7, 40}) {  // near answers, and ones that it has to look up
-        auto overlaps = set.Overlaps();
-        for (PageNumber first = distance - 1; first < 120; first += distance) {
-          const space::Run asked = {first, 1 + first % 3};
-          auto at = model.lower_bound(asked.first);
-          RC_ASSERT(overlaps(asked) == (at != model.end() && *at < asked.end()));
-        }
+      for (PageNumber first = 0; first < 120 * unit; first += unit) {
+        const space::Run asked = {first, 1 + first % 3};
+        auto at = model.lower_bound(asked.first);
+        RC_ASSERT(set.HasAny(asked) == (at != model.end() && *at < asked.end()));
+        RC_ASSERT(set.Has(first) == (model.count(first) > 0));
       }
     }
     set.Clear();
@@ -119,22 +139,7 @@ TEST(RunSetTest, AgreesWithASetOfPages) {
   }));
 }
 
-// A far step lands in the run before which the search by place stops.
-TEST(RunSetTest, OverlapsAreFoundHoweverFarTheNextQuestionIs) {
-  RunSet set;
-  constexpr PageNumber kPeriod = 10, kLength = 5, kEnd = 400;
-  for (PageNumber first = 0; first < kEnd; first += kPeriod) {
-    ASSERT_TRUE(set.Add({first, kLength}));
-  }
-  auto expected = [](PageNumber page) { return page < kEnd && page % kPeriod < kLength; };
-  for (PageNumber from = 0; from < kEnd; ++from) {
-    for (PageNumber to = from; to < kEnd + kPeriod; ++to) {
-      auto overlaps = set.Overlaps();
-      ASSERT_EQ(overlaps({from, 1}), expected(from)) << from;
-      ASSERT_EQ(overlaps({to, 1}), expected(to)) << "after " << from << ", " << to;
-    }
-  }
-}
+INSTANTIATE_TEST_SUITE_P(Units, RunSetModelTest, testing::Values(1, 15));
 
 TEST(RunSetTest, RunsAreTakenBelowABound) {
   auto runs = rc::gen::construct<space::Run>(rc::gen::inRange<PageNumber>(0, 200), rc::gen::inRange<uint64_t>(1, 9));
