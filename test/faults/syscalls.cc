@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
+#include <cstring>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,7 @@ using Kind = SyscallFault::Kind;
 SyscallFault g_fault;
 std::atomic<bool> g_armed{false};
 std::atomic<uint64_t> g_seen{0};
+std::atomic<uint64_t> g_counted{0};
 std::atomic<uint64_t> g_fired{0};
 std::atomic<const char*> g_first{nullptr};
 std::atomic<uint64_t> g_first_index{0};
@@ -32,6 +34,9 @@ bool Fires(const char* name) {
     return false;
   }
   uint64_t index = g_seen.fetch_add(1);
+  if (std::strcmp(name, g_fault.counted) == 0) {
+    ++g_counted;
+  }
   if (index < g_fault.skip || (index > g_fault.skip && !g_fault.for_ever)) {
     return false;
   }
@@ -70,6 +75,7 @@ bool TransferFails(const char* name, bool* half) {
 void StartSyscallFault(const SyscallFault& fault) {
   g_fault = fault;
   g_seen = 0;
+  g_counted = 0;
   g_fired = 0;
   g_first = nullptr;
   g_armed.store(true, std::memory_order_release);
@@ -81,6 +87,7 @@ uint64_t StopSyscallFault() {
 }
 
 uint64_t SyscallsSeen() { return g_seen; }
+uint64_t SyscallsCounted() { return g_counted; }
 
 std::string FirstFailedSyscall() {
   const char* name = g_first;
@@ -107,6 +114,7 @@ int __real_fallocate64(int fd, int mode, off64_t offset, off64_t size);
 void* __real_mmap64(void* at, size_t size, int protection, int flags, int fd, off64_t offset);
 int __real_fcntl64(int fd, int command, ...);
 int __real_fstat64(int fd, struct stat64* info);
+off64_t __real_lseek64(int fd, off64_t offset, int whence);
 int __real_lstat64(const char* path, struct stat64* info);
 int __real_fstatfs64(int fd, struct statfs64* info);
 int __real_fchmod(int fd, mode_t mode);
@@ -174,6 +182,7 @@ int __wrap_fcntl64(int fd, int command, ...) {
 }
 
 int __wrap_fstat64(int fd, struct stat64* info) { return Fails("fstat") ? -1 : __real_fstat64(fd, info); }
+off64_t __wrap_lseek64(int fd, off64_t offset, int whence) { return Fails("lseek") ? -1 : __real_lseek64(fd, offset, whence); }
 int __wrap_lstat64(const char* path, struct stat64* info) { return Fails("lstat") ? -1 : __real_lstat64(path, info); }
 int __wrap_fstatfs64(int fd, struct statfs64* info) { return Fails("fstatfs") ? -1 : __real_fstatfs64(fd, info); }
 int __wrap_fchmod(int fd, mode_t mode) { return Fails("fchmod") ? -1 : __real_fchmod(fd, mode); }

@@ -18,6 +18,7 @@ struct SyscallFault {
   int error = 0;
   uint64_t skip = 0;  // so many calls succeed first
   bool for_ever = false;
+  const char* counted = "";  // "fstat": what SyscallsCounted() counts
 };
 
 // Counts calls, and lets them fail, from here on.
@@ -26,6 +27,7 @@ void StartSyscallFault(const SyscallFault& fault);
 uint64_t StopSyscallFault();
 // Made since StartSyscallFault().
 uint64_t SyscallsSeen();
+uint64_t SyscallsCounted();
 // "pread, call 17": the first that failed.
 std::string FirstFailedSyscall();
 
