@@ -1,11 +1,10 @@
 // Reading a free log back: the segments, then the records they have not seen.
 #include <algorithm>
+#include <map>
 
 #include "absl/strings/str_cat.h"
-#include "base/check.h"
 #include "base/status.h"
 #include "space/free_log.h"
-#include "space/pending_map.h"
 
 namespace johnny::space {
 namespace {
@@ -17,22 +16,25 @@ using format::PageType;
 class State {
  public:
   absl::Status Add(const PendingRun& added, PageNumber page) {
-    if (!runs_.Add(added)) {
+    auto next = runs_.lower_bound(added.run.first);
+    if ((next != runs_.end() && next->first < added.run.end()) ||
+        (next != runs_.begin() && std::prev(next)->second.run.end() > added.run.first)) {
       return CorruptPage(page, absl::StrCat("free log: page ", added.run.first, " or one behind it is free twice"));
     }
+    runs_.emplace(added.run.first, added);
     return absl::OkStatus();
   }
 
   // Takes pages that are all free or pending.
   absl::Status Take(Run taken, PageNumber page) {
     while (taken.pages > 0) {
-      auto at = runs_.From(taken.first);
-      if (!at || (*at).run.first > taken.first) {
+      auto at = runs_.upper_bound(taken.first);
+      if (at == runs_.begin() || (--at)->second.run.end() <= taken.first) {
         return CorruptPage(page, absl::StrCat("free log: page ", taken.first, " is taken but was not free"));
       }
-      const PendingRun old = *at;
-      const PageNumber end = std::min(old.run.end(), taken.end());
-      runs_.Remove(old.run.first);
+      PendingRun old = at->second;
+      runs_.erase(at);
+      PageNumber end = std::min(old.run.end(), taken.end());
       Put(old, old.run.first, taken.first);
       Put(old, end, old.run.end());
       taken = {end, taken.end() - end};
@@ -42,8 +44,9 @@ class State {
 
   std::vector<PendingRun> Runs() const {
     std::vector<PendingRun> runs;
-    for (auto at = runs_.From(0); at; at.Next()) {
-      runs.push_back(*at);
+    runs.reserve(runs_.size());
+    for (const auto& [first, run] : runs_) {
+      runs.push_back(run);
     }
     return runs;
   }
@@ -52,12 +55,11 @@ class State {
   void Put(PendingRun run, PageNumber first, PageNumber end) {
     if (first < end) {
       run.run = {first, end - first};
-      const bool added = runs_.Add(run);
-      JOHNNY_CHECK(added);
+      runs_.emplace(first, run);
     }
   }
 
-  PendingMap runs_;
+  std::map<PageNumber, PendingRun> runs_;
 };
 
 // Calls apply(part) for those parts of `run` that lie in segments older than `txn`.

@@ -113,7 +113,7 @@ bool FreeSpace::RemoveFree(Run run) {
 bool FreeSpace::IsFreeOrPending(Run run) const { return pending_by_place_.HasAny(run) || data_.HasAny(run) || meta_.HasAny(run); }
 
 void FreeSpace::AddPending(const PendingRun& run) {
-  pending_[0].push_back(run);
+  unseen_pending_.push_back(run);
   bool added = pending_by_place_.Add(run);
   JOHNNY_CHECK(added);
   pending_pages_ += run.run.pages;
@@ -133,22 +133,25 @@ void FreeSpace::ReleasePending() {
     pinned = stale_pinned_;
   }
   std::vector<std::pair<TxnId, PendingRun>> waiting;
+  auto look_at = [&](const PendingRun& run) {
+    auto newer = std::lower_bound(pinned.begin(), pinned.end(), run.death);
+    TxnId newest_older = newer == pinned.begin() ? 0 : *std::prev(newer);
+    if (newer == pinned.begin() || newest_older < run.birth) {
+      AddFree(run.run);
+      pending_by_place_.Remove(run.run.first);
+      pending_pages_ -= run.run.pages;
+    } else {
+      waiting.emplace_back(newest_older, run);
+    }
+  };
+  std::for_each(unseen_pending_.begin(), unseen_pending_.end(), look_at);
+  unseen_pending_.clear();
   for (auto at = pending_.begin(); at != pending_.end();) {
-    if (at->first != 0 && std::binary_search(pinned.begin(), pinned.end(), at->first)) {
+    if (std::binary_search(pinned.begin(), pinned.end(), at->first)) {
       ++at;
       continue;
     }
-    for (const PendingRun& run : at->second) {
-      auto newer = std::lower_bound(pinned.begin(), pinned.end(), run.death);
-      TxnId newest_older = newer == pinned.begin() ? 0 : *std::prev(newer);
-      if (newer == pinned.begin() || newest_older < run.birth) {
-        AddFree(run.run);
-        pending_by_place_.Remove(run.run.first);
-        pending_pages_ -= run.run.pages;
-      } else {
-        waiting.emplace_back(newest_older, run);
-      }
-    }
+    std::for_each(at->second.begin(), at->second.end(), look_at);
     at = pending_.erase(at);
   }
   for (const auto& [snapshot, run] : waiting) {
@@ -459,6 +462,9 @@ uint64_t FreeSpace::PagesWaitingFor(TxnId snapshot) const {
 
 std::vector<FreeSpace::Waiting> FreeSpace::PendingRuns() const {
   std::vector<Waiting> runs;
+  for (const PendingRun& run : unseen_pending_) {
+    runs.push_back({run, 0});
+  }
   for (const auto& [snapshot, waiting] : pending_) {
     for (const PendingRun& run : waiting) {
       runs.push_back({run, snapshot});

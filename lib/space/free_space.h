@@ -198,8 +198,9 @@ class FreeSpace {
   RunSet data_;
   RunSet meta_;
   PageSet meta_region_;                               // pages whose free runs belong to meta_
-  std::map<TxnId, std::vector<PendingRun>> pending_;  // by the snapshot they wait for; 0: not looked at yet
-  PendingMap pending_by_place_;                       // the same runs
+  std::vector<PendingRun> unseen_pending_;            // not looked at yet
+  std::map<TxnId, std::vector<PendingRun>> pending_;  // the others, by the snapshot they wait for
+  PendingMap pending_by_place_;                       // all of them
   uint64_t pending_pages_ = 0;
   PageNumber page_count_ = 0;
   uint64_t file_pages_ = 0;

@@ -25,8 +25,10 @@ absl::StatusOr<bool> FreeSpace::CatchUp(const pager::View& view, const format::C
   }
   LogRecord& last = records.front().record;
   TxnId oldest_needed = OldestNeeded(last);
+  // Before anything is made of what they list; a file that was so large in between is loaded anew.
+  const uint64_t limit = std::max<uint64_t>(options_.limit_pages, view.page_count());
   for (auto stored = records.rbegin(); stored != records.rend(); ++stored) {
-    if (!Replay(stored->record)) {
+    if (stored->record.new_page_count > limit || !Replay(stored->record)) {
       return false;
     }
     records_.push_back({stored->record.txn, std::move(stored->pages)});

@@ -10,6 +10,7 @@ namespace {
 constexpr uint64_t kAll = ~uint64_t{0};
 constexpr uint64_t kSlots = 64;
 constexpr uint64_t kLeafPages = kSlots * kSlots;
+static_assert(format::kMaxPageNumber < uint64_t{1} << 54);  // capacity() of nine levels would overflow
 
 // Bits first .. last.
 constexpr uint64_t Bits(uint64_t first, uint64_t last) { return (kAll << first) & (kAll >> (kSlots - 1 - last)); }
@@ -36,7 +37,7 @@ PageBitmap::PageBitmap(PageBitmap&& other) noexcept
 
 PageBitmap& PageBitmap::operator=(PageBitmap&& other) noexcept {
   if (this != &other) {
-    Clear();
+    DeleteAll();
     root_ = std::exchange(other.root_, nullptr);
     level_ = std::exchange(other.level_, 0);
   }
@@ -65,11 +66,25 @@ void PageBitmap::Delete(Node* node, int level) {
   delete node;
 }
 
-void PageBitmap::Clear() {
+void PageBitmap::DeleteAll() {
   if (root_ != nullptr) {
     Delete(std::exchange(root_, nullptr), level_);
     level_ = 0;
   }
+}
+
+void PageBitmap::Clear() {
+  if (root_ == nullptr || root_->some == 0) {
+    return;
+  }
+  for (uint64_t slot = 0; slot < kSlots; ++slot) {
+    if (level_ == 0) {
+      root_->words[slot] = 0;
+    } else if (root_->children[slot] != nullptr) {
+      Delete(std::exchange(root_->children[slot], nullptr), level_ - 1);
+    }
+  }
+  root_->some = root_->all = 0;
 }
 
 void PageBitmap::GrowTo(PageNumber page) {

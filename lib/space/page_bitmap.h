@@ -1,9 +1,9 @@
 // A set of pages as a bitmap in a radix tree: a node has 64 slots, of 64 pages each in the lowest level, of a node each above it.
-// Slots with all or none of their pages have no node, so memory follows the places where pages in the set and others meet, not
-// the size of the file. Each step of a search is one instruction on a word of 64 slots: runs of any length cost a few words a
-// level.
+// Slots with all or none of their pages have no node, so a long run costs no more than its ends: half a KiB for each level that
+// the run's neighbours do not share with it. Each step of a search is one instruction on a word of 64 slots.
 //
-// When memory runs out in a change, part of the change may have been made; the object can still be used and destroyed.
+// When memory runs out in a change, part of the change may have been made, and later ones may make more of it; the object can
+// still be used without harm to memory, and destroyed. Who relies on what it holds drops it.
 #ifndef JOHNNY_SPACE_PAGE_BITMAP_H_
 #define JOHNNY_SPACE_PAGE_BITMAP_H_
 
@@ -28,12 +28,12 @@ class PageBitmap {
   PageBitmap() = default;
   PageBitmap(PageBitmap&& other) noexcept;
   PageBitmap& operator=(PageBitmap&& other) noexcept;
-  ~PageBitmap() { Clear(); }
+  ~PageBitmap() { DeleteAll(); }
 
   // Puts pages in, or takes them out, whichever of them are in already. May throw std::bad_alloc, both of them.
   void Set(Run run) { Fill(run, true); }
   void Reset(Run run) { Fill(run, false); }
-  void Clear();  // takes out all; does not throw
+  void Clear();  // takes out all, and keeps the root's memory; does not throw
 
   bool Test(PageNumber page) const;
   bool HasAny(Run run) const { return NextSet(run.first) < run.end(); }
@@ -73,6 +73,7 @@ class PageBitmap {
   bool FillWord(Run run, bool value);
   void Fill(Run run, bool value);
   void GrowTo(PageNumber page);
+  void DeleteAll();
   uint64_t capacity() const { return root_ == nullptr ? 0 : uint64_t{64} << ShiftOf(level_); }
 
   Node* root_ = nullptr;

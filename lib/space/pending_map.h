@@ -1,5 +1,4 @@
-// Pending runs by place, and free ones among them while a free log is read. They do not overlap, and are not joined, since each
-// has its own birth and death.
+// Pending runs by place. They do not overlap, and are not joined, since each has its own birth and death.
 //
 // Runs that begin in the same 256 pages lie sorted in one vector: adding and removing one costs a few moves, where a tree of runs
 // takes hundreds of instructions.

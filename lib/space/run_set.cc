@@ -4,6 +4,8 @@
 #include <bit>
 #include <iterator>
 
+#include "base/check.h"
+
 namespace johnny::space {
 
 // ---- PageSet ----
@@ -161,7 +163,8 @@ PageNumber RunSet::LowestOf(uint64_t length) const {
 
 Run RunSet::TakeFrom(Run whole, uint64_t pages) {
   Run run = {whole.first, std::min(whole.pages, pages)};
-  Remove(run);
+  const bool removed = Remove(run);
+  JOHNNY_CHECK(removed);
   return run;
 }
 

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "space/free_space.h"
 #include "tree/tree.h"
 
@@ -176,7 +177,7 @@ class PageWriter {
   uint32_t page_size_;
   bool soon_synced_;
   PageNumber first_ = 0;
-  std::vector<Slice> pieces_;
+  absl::InlinedVector<Slice, kBytesAtOnce / format::kMinPageSize> pieces_;
   // What has been written and has not set out, and what lies between.
   uint64_t begin_ = UINT64_MAX, end_ = 0;
   size_t waiting_ = 0;
