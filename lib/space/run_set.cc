@@ -33,14 +33,10 @@ std::optional<Run> PageSet::Join(Run run) {
 }
 
 std::optional<Run> PageSet::Split(Run run) {
-  if (!bits_.Test(run.first)) {
+  if (!bits_.HasAll(run)) {
     return std::nullopt;
   }
-  const PageNumber end = bits_.NextUnset(run.first);
-  if (end < run.end()) {
-    return std::nullopt;
-  }
-  const PageNumber first = bits_.RunBegin(run.first);
+  const PageNumber first = bits_.RunBegin(run.first), end = bits_.NextUnset(run.end());
   bits_.Reset(run);
   pages_ -= run.pages;
   runs_ += (first < run.first ? 1 : 0) + (run.end() < end ? 1 : 0);
