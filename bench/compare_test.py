@@ -21,7 +21,7 @@ MADE_UP = """#!/usr/bin/env python3
 import json, os, sys
 if sys.argv[1] == "--list":
     works = [{"name": name, "group": "durable", "data": "", "entries": 0} for name in ("more", "less", "bad")]
-    print(json.dumps({"engines": {"johnny": "", "lmdb": ""}, "data": ["i100"], "works": works}))
+    print(json.dumps({"engines": {"johnny": "", "lmdb": ""}, "data": {"i100": 108}, "works": works}))
     sys.exit()
 options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 work, engine = options["--works"], options["--engine"]

@@ -1,4 +1,4 @@
-"""Runs a command with little memory: in a scope of systemd, or in a control group (version 2) of its own."""
+"""Runs a command with little memory: in a scope of systemd, or in a control group of its own, of either version."""
 import contextlib
 import os
 import shutil
@@ -27,11 +27,23 @@ def _parent_group():
     return None
 
 
+def _parent_group_v1():
+    """The same of version 1, where the memory controller has a mount of its own."""
+    mount = next((line.split()[4] for line in _read("/proc/self/mountinfo").splitlines()
+                  if " - cgroup " in line and "memory" in line.split()[-1].split(",")), None)
+    own = next((line.split(":", 2)[2] for line in _read("/proc/self/cgroup").splitlines()
+                if "memory" in line.split(":", 2)[1].split(",")), None)
+    if mount is None or own is None:
+        return None
+    path = os.path.join(mount, own.lstrip("/"))
+    return path if os.path.exists(os.path.join(path, "memory.limit_in_bytes")) and os.access(path, os.W_OK) else None
+
+
 def method():
     """How it can be done here; "" if not at all."""
     if os.path.isdir("/run/systemd/system") and shutil.which("systemd-run"):
         return "systemd"
-    return "cgroup" if _parent_group() else ""
+    return "cgroup" if _parent_group() or _parent_group_v1() else ""
 
 
 @contextlib.contextmanager
@@ -43,10 +55,11 @@ def apply(limit, command):
         user = [] if os.geteuid() == 0 else ["--user"]
         yield ["systemd-run", *user, "--scope", "--quiet", "-p", f"MemoryMax={limit}", "-p", "MemorySwapMax=0", "--", *command], None
     else:
-        group = os.path.join(_parent_group(), f"johnny-bench-{os.getpid()}")
+        group = os.path.join(_parent_group() or _parent_group_v1(), f"johnny-bench-{os.getpid()}")
         os.mkdir(group)
         try:
-            for name, value in (("memory.max", limit), ("memory.swap.max", 0)):
+            for name, value in (("memory.max", limit), ("memory.swap.max", 0), ("memory.limit_in_bytes", limit),
+                                ("memory.swappiness", 0)):
                 if os.path.exists(os.path.join(group, name)):
                     with open(os.path.join(group, name), "w", encoding="utf-8") as file:
                         file.write(str(value))

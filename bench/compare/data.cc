@@ -64,7 +64,7 @@ DataSet::DataSet(const std::string& name) : name_(name) {
 }
 
 std::string_view DataSet::MakeKey(uint64_t number, char* buffer) const {
-  static_assert(kUrlKey.size() <= kMaxKey);
+  static_assert(kUrlKey.size() < kMaxKey);
   switch (kind_) {
     case Kind::kInteger:
       WriteWord(buffer, number);
@@ -93,10 +93,20 @@ std::string_view DataSet::MakeKey(uint64_t number, char* buffer) const {
   return {buffer, key_size_};
 }
 
+std::string_view DataSet::MakeAbsentKey(uint64_t number, char* buffer) const {
+  constexpr uint64_t kNoEntry = uint64_t{1} << 40;
+  if (is_scattered()) {
+    return MakeKey(number + kNoEntry, buffer);
+  }
+  MakeKey(number, buffer);
+  buffer[key_size_] = 1;
+  return {buffer, key_size_ + 1};
+}
+
 std::vector<uint32_t> DataSet::InOrder(uint64_t entries) const {
   std::vector<uint32_t> order(entries);
   std::iota(order.begin(), order.end(), 0);
-  if (kind_ == Kind::kRandom16 || kind_ == Kind::kRandom24 || kind_ == Kind::kUser) {
+  if (is_scattered()) {
     std::sort(order.begin(), order.end(), [this](uint32_t a, uint32_t b) {
       char of_a[kMaxKey], of_b[kMaxKey];
       return MakeKey(a, of_a) < MakeKey(b, of_b);

@@ -39,6 +39,9 @@ class DataSet {
   // The key of entry `number`, of any number, in `buffer`.
   static constexpr size_t kMaxKey = 96;
   std::string_view MakeKey(uint64_t number, char* buffer) const;
+  // A key that no entry has, among those of the entries and not behind them all: there a search would find everything in the
+  // processor's cache.
+  std::string_view MakeAbsentKey(uint64_t number, char* buffer) const;
 
   const std::string& name() const { return name_; }
   size_t key_size() const { return key_size_; }
@@ -50,6 +53,7 @@ class DataSet {
 
  private:
   enum class Kind { kInteger, kString, kRandom16, kUrl, kRandom24, kUser };
+  bool is_scattered() const { return kind_ == Kind::kRandom16 || kind_ == Kind::kRandom24 || kind_ == Kind::kUser; }
   std::string name_;
   Kind kind_;
   size_t key_size_ = 0;
@@ -61,6 +65,7 @@ class Keys {
   explicit Keys(const DataSet& data) : data_(data) {}
   // Valid until the next call.
   std::string_view Of(uint64_t number) { return data_.MakeKey(number, buffer_); }
+  std::string_view AbsentOf(uint64_t number) { return data_.MakeAbsentKey(number, buffer_); }
 
  private:
   const DataSet& data_;

@@ -52,13 +52,13 @@ void List() {
     std::printf("%s%s: %s", comma, Quoted(name).c_str(), Quoted(MakeEngine(name)->Describe()).c_str());
     comma = ", ";
   }
-  std::printf("},\n \"data\": [");
+  std::printf("},\n \"data\": {");  // bytes of an entry
   comma = "";
   for (const std::string& name : DataSet::Names()) {
-    std::printf("%s%s", comma, Quoted(name).c_str());
+    std::printf("%s%s: %llu", comma, Quoted(name).c_str(), static_cast<unsigned long long>(DataSet(name).bytes(1)));
     comma = ", ";
   }
-  std::printf("],\n \"works\": [");
+  std::printf("},\n \"works\": [");
   comma = "";
   for (const Work& work : AllWorks()) {
     std::printf("%s\n  {\"name\": \"%s\", \"group\": \"%s\", \"data\": \"%s\", \"entries\": %llu}", comma, work.name, work.group,

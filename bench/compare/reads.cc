@@ -31,7 +31,9 @@ class Seen {
   uint64_t found_ = 0, sum_ = 0;
 };
 
-void Gets(Bench* bench, int reader, uint64_t operations, uint64_t offset, bool begin_each) {
+enum class Wanted { kPresent, kAbsent };
+
+void Gets(Bench* bench, int reader, uint64_t operations, Wanted wanted, bool begin_each) {
   Engine* engine = bench->engine();
   Keys keys(bench->data());
   Random random(11 + static_cast<uint64_t>(reader));
@@ -41,7 +43,8 @@ void Gets(Bench* bench, int reader, uint64_t operations, uint64_t offset, bool b
     engine->BeginRead(reader);
   }
   for (uint64_t i = 0; i < operations; ++i) {
-    std::string_view key = keys.Of(random.Below(bench->entries()) + offset);
+    uint64_t number = random.Below(bench->entries());
+    std::string_view key = wanted == Wanted::kPresent ? keys.Of(number) : keys.AbsentOf(number);
     if (begin_each) {
       engine->BeginRead(reader);
     }
@@ -54,22 +57,22 @@ void Gets(Bench* bench, int reader, uint64_t operations, uint64_t offset, bool b
   if (!begin_each) {
     engine->EndRead(reader);
   }
-  seen.Check(bench, offset == 0 ? operations : 0);
+  seen.Check(bench, wanted == Wanted::kPresent ? operations : 0);
 }
 
 void Get(Bench* bench) {
   uint64_t operations = ReadOperations(bench);
-  bench->Rate(operations, Bench::Seconds([&] { Gets(bench, 0, operations, 0, false); }));
+  bench->Rate(operations, Bench::Seconds([&] { Gets(bench, 0, operations, Wanted::kPresent, false); }));
 }
 
 void GetAbsent(Bench* bench) {
   uint64_t operations = ReadOperations(bench);
-  bench->Rate(operations, Bench::Seconds([&] { Gets(bench, 0, operations, bench->entries(), false); }));
+  bench->Rate(operations, Bench::Seconds([&] { Gets(bench, 0, operations, Wanted::kAbsent, false); }));
 }
 
 void BeginGetEnd(Bench* bench) {
   uint64_t operations = ReadOperations(bench);
-  bench->Rate(operations, Bench::Seconds([&] { Gets(bench, 0, operations, 0, true); }));
+  bench->Rate(operations, Bench::Seconds([&] { Gets(bench, 0, operations, Wanted::kPresent, true); }));
 }
 
 void GetZipf(Bench* bench) {
@@ -116,9 +119,9 @@ void GetMany(Bench* bench) { GetsOfMany(bench, ReadOperations(bench)); }
 
 void GetTwoThreads(Bench* bench) {
   uint64_t operations = ReadOperations(bench);
-  auto warm_up = [&](int reader) { Gets(bench, reader, 1, 0, false); };
+  auto warm_up = [&](int reader) { Gets(bench, reader, 1, Wanted::kPresent, false); };
   double seconds = SecondsInThreads(2, warm_up, [&](int reader) {
-    Gets(bench, reader, operations, 0, false);
+    Gets(bench, reader, operations, Wanted::kPresent, false);
     bench->engine()->DropReader(reader);
   });
   bench->Rate(2 * operations, seconds);
@@ -159,7 +162,7 @@ void SeekScans(Bench* bench) {
 
 void LimitedGet(Bench* bench) {
   uint64_t operations = bench->Operations(100000);
-  bench->Rate(operations, Bench::Seconds([&] { Gets(bench, 0, operations, 0, false); }));
+  bench->Rate(operations, Bench::Seconds([&] { Gets(bench, 0, operations, Wanted::kPresent, false); }));
 }
 
 void LimitedGetMany(Bench* bench) { GetsOfMany(bench, bench->Operations(100000)); }
