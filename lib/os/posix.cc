@@ -29,7 +29,7 @@ struct Ids {
 
 const Ids& OwnIds() {
   static const bool kCounted = RegisterForkHandlers() == 0;
-  thread_local Ids ids;
+  thread_local Ids ids __attribute__((tls_model("initial-exec")));  // found without a call; see t_handles in api/handles.cc
   uint64_t generation = ForkGeneration();
   if (ids.generation != generation) {
     ids = {kCounted ? generation : 0, static_cast<uint64_t>(::getpid()), static_cast<uint64_t>(::gettid())};

@@ -72,6 +72,8 @@ class Committer {
   void HandOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
     bool grew = db_.space->grew();
     txn_.committing_.published.store(false, std::memory_order_relaxed);
+    while (txn_.committing_.woken.try_acquire()) {  // of the commit before, which did not wait for it
+    }
     db_.sealed.push_back({master_, &txn_.committing_, durability_ == Durability::kTwoPhase, std::this_thread::get_id(), grew});
     try {
       CommitSpace();

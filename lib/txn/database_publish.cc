@@ -139,10 +139,10 @@ absl::Status Database::BulkSync() {
       status = CheckNothingFailed();
     }
   } catch (const std::bad_alloc&) {  // for an error's words
-    EndSync();
+    EndSync(Waiting());
     throw;
   }
-  EndSync();
+  EndSync(Waiting());
   return status;
 }
 
@@ -277,18 +277,25 @@ void Database::Reach(const char* yield_point) {
 }
 
 absl::Status Database::SyncUnlocked() {
+  // A commit is sealed once its pages are written, so this sync has them, too, whatever it is made for.
+  const TxnId covered = sealed.back().master.txn;
   absl::Status status;
   {
     MutexUnlock released(&publish);
     status = SyncFile();
   }
-  return status.ok() ? status : RefuseWrites(status);
+  if (!status.ok()) {
+    return RefuseWrites(status);
+  }
+  pages_synced = covered;
+  return status;
 }
 
 // The two phases. An error: writes are refused.
 absl::Status Database::WriteSealed(format::MasterPage* master, bool two_phase, bool grew, int* slot) {
   bool swapped = IsSeeded(SeededBug::kSyncsSwapped);
-  bool sync_data = two_phase && !IsSeeded(SeededBug::kNoFirstSync) && !(IsSeeded(SeededBug::kNoSyncAfterGrowth) && grew);
+  bool sync_data = two_phase && master->txn > pages_synced && !IsSeeded(SeededBug::kNoFirstSync) &&
+                   !(IsSeeded(SeededBug::kNoSyncAfterGrowth) && grew);
   if (sync_data && !swapped) {
     JOHNNY_RETURN_IF_ERROR(SyncUnlocked());
   }
@@ -356,18 +363,32 @@ void Database::PublishSealed() {
     failure = "no memory left";  // short enough to need none
   }
   last_group.clear();
-  DropSealed(published_id != 0 ? published_id : UINT64_MAX, published_id != 0);
+  // Who publishes next is woken first: the disk waits for it.
+  const TxnId dropped = published_id != 0 ? published_id : UINT64_MAX;
+  auto next = std::find_if(sealed.begin(), sealed.end(), [&](const Sealed& commit) { return commit.master.txn > dropped; });
+  EndSync(next != sealed.end() ? next->committer : nullptr);
+  DropSealed(dropped, published_id != 0);
   group_size.store(last_group.size(), std::memory_order_relaxed);
-  EndSync();
 }
 
 // The newest commit that was published; 0: none, and writes are refused.
+//
+// Under load there is one sync for each group: that of a group's master page also has the pages of the commits that were sealed
+// meanwhile, which are the next group.
 TxnId Database::TryPublishSealed() {
-  Gather();
+  auto is_covered = [this](const Sealed& commit) { return commit.master.txn <= pages_synced; };
+  auto is_two_phase = [](const Sealed& commit) { return commit.two_phase; };
+  auto end = sealed.end();
+  if (is_covered(sealed.front()) && std::any_of(sealed.begin(), sealed.end(), is_two_phase)) {
+    end = std::partition_point(sealed.begin(), sealed.end(), is_covered);
+  } else {
+    Gather();
+    end = sealed.end();
+  }
   auto begin = std::chrono::steady_clock::now();
-  format::MasterPage master = sealed.back().master;
-  bool two_phase = std::any_of(sealed.begin(), sealed.end(), [](const Sealed& commit) { return commit.two_phase; });
-  bool grew = std::any_of(sealed.begin(), sealed.end(), [](const Sealed& commit) { return commit.grew; });
+  format::MasterPage master = std::prev(end)->master;
+  bool two_phase = std::any_of(sealed.begin(), end, is_two_phase);
+  bool grew = std::any_of(sealed.begin(), end, [](const Sealed& commit) { return commit.grew; });
   int slot = 0;
   absl::Status status = WriteSealed(&master, two_phase, grew, &slot);
   if (!status.ok()) {
@@ -398,13 +419,13 @@ void Database::DropSealed(TxnId up_to, bool were_published) {
   }
 }
 
-// Lets those who wait for the end of a sync go on, and one of those whose commits are sealed publish.
-void Database::EndSync() {
+// Lets those who wait for the end of a sync go on, and `next`, whose commit is sealed, publish.
+void Database::EndSync(Committing* next) {
   syncing = false;
-  published.notify_all();
-  if (!sealed.empty()) {
-    sealed.front().committer->woken.release();
+  if (next != nullptr) {
+    next->woken.release();
   }
+  published.notify_all();
 }
 
 absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {

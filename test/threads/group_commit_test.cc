@@ -33,6 +33,28 @@ class GroupCommitTest : public MachineTest {
     EXPECT_TRUE(env.VerifyClean());
     return keys;
   }
+
+  // What was acknowledged before each `step`th mark of the log is there after a power cut behind it; there are `marks` of them.
+  void ExpectNothingAcknowledgedIsLost(size_t step, size_t marks) {
+    system_.set_recording(false);
+    const std::vector<sim::Event>& events = system_.events();
+    std::set<std::string> acknowledged;
+    size_t seen = 0;
+    for (size_t i = 0; i < events.size(); ++i) {
+      if (events[i].kind != sim::Event::Kind::kMark) {
+        continue;
+      }
+      acknowledged.insert(NumberedKey(static_cast<uint64_t>(events[i].value)));
+      if (++seen % step == 0) {
+        for (size_t variant = 0; variant < 4; ++variant) {
+          std::set<std::string> found = KeysAfterPowerCut(events, i + 1, variant);
+          EXPECT_TRUE(std::includes(found.begin(), found.end(), acknowledged.begin(), acknowledged.end()))
+              << "power cut after " << i << " events, variant " << variant;
+        }
+      }
+    }
+    EXPECT_EQ(seen, marks);
+  }
 };
 
 class GroupsTest : public GroupCommitTest, public testing::WithParamInterface<uint32_t> {};
@@ -67,26 +89,58 @@ TEST_P(GroupsTest, FewerSyncsThanCommitsAndNothingAcknowledgedIsLost) {
   }
   EXPECT_LT(system_.calls(sim::Call::kSync) - syncs, static_cast<uint64_t>(kThreads * kCommits));
   EXPECT_TRUE(process.env().VerifyClean());
-
-  system_.set_recording(false);
-  const std::vector<sim::Event>& events = system_.events();
-  std::set<std::string> acknowledged;
-  size_t marks = 0;
-  for (size_t i = 0; i < events.size(); ++i) {
-    if (events[i].kind != sim::Event::Kind::kMark) {
-      continue;
-    }
-    acknowledged.insert(NumberedKey(static_cast<uint64_t>(events[i].value)));
-    if (++marks % 10 == 0) {
-      for (size_t variant = 0; variant < 4; ++variant) {
-        std::set<std::string> found = KeysAfterPowerCut(events, i + 1, variant);
-        EXPECT_TRUE(std::includes(found.begin(), found.end(), acknowledged.begin(), acknowledged.end()))
-            << "power cut after " << i << " events, variant " << variant;
-      }
-    }
-  }
-  EXPECT_EQ(marks, static_cast<size_t>(kThreads * kCommits));
+  ExpectNothingAcknowledgedIsLost(10, static_cast<size_t>(kThreads * kCommits));
 }
+
+// One commit takes two syncs; others are sealed when sync `during` of them is about to run.
+class OverlapTest : public GroupCommitTest {
+ protected:
+  uint64_t SyncsWhenOthersSealDuring(int during) {
+    system_.set_recording(true);
+    VirtualProcess& process = Start();
+    Txn first(process.env());  // which may sync to be given its id
+    EXPECT_OK(first.Put("first", "1"));
+    EXPECT_OK(first.CommitWith(JOHNNY_TWO_PHASE));
+    const uint64_t before = system_.calls(sim::Call::kSync);
+    std::vector<std::thread> others;
+    std::atomic<int> sealed{0}, syncs{0};
+    auto commit = [&](int thread) {
+      Txn txn(process.env());
+      EXPECT_OK(txn.Put(KeyOf(thread, 0), Pattern(50, 1)));
+      EXPECT_OK(txn.CommitWith(JOHNNY_TWO_PHASE));
+      system_.Mark(sim::MarkKind::kCommitDurable, thread * 1000);
+    };
+    process.AtYieldPoints([&](const std::string& where) {
+      sealed += where == "commit: sealed" ? 1 : 0;
+      if (where != "sync" || ++syncs != during) {
+        return;
+      }
+      for (int thread = 1; thread < kThreads; ++thread) {
+        others.emplace_back(commit, thread);
+      }
+      for (;; std::this_thread::yield()) {
+        Txn probe;
+        if (sealed == kThreads && probe.Begin(process.env(), JOHNNY_NO_WAIT).ok()) {
+          break;  // the last of them has given the writer's place on
+        }
+      }
+    });
+    commit(0);
+    for (std::thread& thread : others) {
+      thread.join();
+    }
+    process.AtYieldPoints(nullptr);
+    const uint64_t syncs_taken = system_.calls(sim::Call::kSync) - before;
+    EXPECT_EQ(Txn(process.env(), JOHNNY_READ).Entries(), kThreads + 1u);
+    EXPECT_TRUE(process.env().VerifyClean());
+    ExpectNothingAcknowledgedIsLost(1, kThreads);
+    return syncs_taken;
+  }
+};
+
+TEST_F(OverlapTest, TheSyncOfAMasterPageHasThePagesOfTheNextGroup) { EXPECT_EQ(SyncsWhenOthersSealDuring(1), 3u); }
+
+TEST_F(OverlapTest, ASyncThatHasBegunDoesNotCountForWhatIsSealedLater) { EXPECT_EQ(SyncsWhenOthersSealDuring(2), 4u); }
 
 // A group is put together while a sync on demand holds all of them up; then the sync numbered `failing` fails.
 class FailingGroupTest : public GroupCommitTest {
