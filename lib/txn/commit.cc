@@ -71,9 +71,7 @@ class Committer {
   // The next write transaction may begin on top of this one, while this one waits for its syncs, or makes them for others too.
   void HandOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(db_.publish) {
     bool grew = db_.space->grew();
-    txn_.committing_.published.store(false, std::memory_order_relaxed);
-    while (txn_.committing_.woken.try_acquire()) {  // of the commit before, which did not wait for it
-    }
+    txn_.committing_.state.store(Database::Committing::kWaiting, std::memory_order_relaxed);
     db_.sealed.push_back({master_, &txn_.committing_, durability_ == Durability::kTwoPhase, std::this_thread::get_id(), grew});
     try {
       CommitSpace();

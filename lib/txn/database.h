@@ -25,7 +25,6 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <semaphore>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -120,8 +119,8 @@ struct Database {
   // A committer that waits for others to publish its sealed commit. Woken once it is published, or when it has to see to that
   // itself.
   struct Committing {
-    std::counting_semaphore<> woken{0};
-    std::atomic<bool> published{false};
+    enum State : int { kWaiting, kToPublish, kPublished, kFailed };
+    std::atomic<int> state{kWaiting};
   };
   struct Sealed {
     format::MasterPage master;
@@ -248,6 +247,7 @@ struct Database {
   void DropSealed(TxnId up_to, bool were_published) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status RefuseWrites(const absl::Status& failed_sync) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  void NoteFailedSync();
   // Marks the begin of publishing, and returns the master slot to write.
   int BeginPublishing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // `master`, in `slot`, is the newest: announces it.
@@ -263,6 +263,7 @@ struct Database {
   void Reach(const char* yield_point) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status WriteSealed(format::MasterPage* master, bool two_phase, bool grew, int* slot)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  absl::Status SyncData();
   absl::Status SyncFile();
   absl::Status CheckNothingFailed() const;
   absl::Status WriteMaster(const format::MasterPage& master, int slot);

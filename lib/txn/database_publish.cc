@@ -23,9 +23,19 @@ absl::Status AsIoError(const absl::Status& error) { return MakeStatus(Code::kIoE
 
 // ---- Syncs ----
 
+// The system tells of a failure once: if there is no memory for its words, that must not be all that is left of it.
+absl::Status Database::SyncData() {
+  try {
+    return file->SyncData();
+  } catch (const std::bad_alloc&) {
+    NoteFailedSync();
+    throw;
+  }
+}
+
 absl::Status Database::SyncFile() {
   system->YieldPoint("sync");
-  absl::Status status = file->SyncData();
+  absl::Status status = SyncData();
   if (!status.ok() && IsSeeded(SeededBug::kRetriedSync)) {
     status = file->SyncData();
   }
@@ -46,6 +56,11 @@ absl::Status Database::SyncOrRefuse() {
 }
 
 absl::Status Database::RefuseWrites(const absl::Status& failed_sync) {
+  NoteFailedSync();
+  return AsIoError(failed_sync);
+}
+
+void Database::NoteFailedSync() {
   Refuse();
   // Others, now or when the lock file has been built anew, would see in the page cache what the disk never got. The mark tells
   // them where to stop; that it may not reach the disk does not matter, for after a restart the disk is the truth.
@@ -57,8 +72,10 @@ absl::Status Database::RefuseWrites(const absl::Status& failed_sync) {
   std::array<Byte, format::kSyncMarkSize> mark;
   format::EncodeSyncMark({system->BootId(), durable, newest_is_durable ? slot : 1 - slot}, mark.data());
   Slice piece = MakeSlice(mark.data(), mark.size());
-  file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)).IgnoreError();
-  return AsIoError(failed_sync);
+  try {
+    file->WriteAt(format::kSyncMarkOffset, absl::MakeConstSpan(&piece, 1)).IgnoreError();
+  } catch (const std::bad_alloc&) {  // for the words of its own failure
+  }
 }
 
 void Database::Refuse() {
@@ -88,13 +105,19 @@ absl::Status Database::SyncCommits() {
   };
   for (int i = 0;; ++i) {
     MutexLock lock(&publish);
-    AwaitSync();
-    if (writes_refused()) {
-      return WritesRefused();
-    }
-    uint64_t word = state().commit.load(std::memory_order_seq_cst);
-    if ((word & SharedState::kDurable) != 0 && board.newest() <= SharedState::IdOf(word)) {
-      return absl::OkStatus();
+    uint64_t word = 0;
+    for (;; Await()) {
+      if (writes_refused()) {
+        return WritesRefused();
+      }
+      // Asked even while others sync: under load somebody always does.
+      word = state().commit.load(std::memory_order_seq_cst);
+      if ((word & SharedState::kDurable) != 0 && board.newest() <= SharedState::IdOf(word)) {
+        return absl::OkStatus();
+      }
+      if (!syncing) {
+        break;
+      }
     }
     bool last_try = i == kSyncTries && (is_writer || writer.HeldByThisThread());
     if (last_try) {
@@ -134,7 +157,7 @@ absl::Status Database::BulkSync() {
   try {
     MutexUnlock released(&publish);
     system->YieldPoint("bulk sync");
-    status = file->SyncData();
+    status = SyncData();
     if (status.ok()) {
       status = CheckNothingFailed();
     }
@@ -247,7 +270,7 @@ void Database::EndPublishing(const format::MasterPage& master, int slot, bool du
 }
 
 absl::Status Database::AwaitPublished(TxnId id, Committing* committer) {
-  for (;;) {
+  for (int state = Committing::kWaiting; state != Committing::kPublished;) {
     {
       MutexLock lock(&publish);
       if (!syncing && published_txn < id && !writes_refused()) {
@@ -264,11 +287,11 @@ absl::Status Database::AwaitPublished(TxnId id, Committing* committer) {
         return id <= unknown_outcome_to ? MakeStatus(Code::kOutcomeUnknown, failure) : MakeStatus(Code::kIoError, failure);
       }
     }
-    committer->woken.acquire();
-    if (committer->published.load(std::memory_order_acquire)) {
-      return absl::OkStatus();
-    }
+    committer->state.wait(Committing::kWaiting, std::memory_order_acquire);
+    state = Committing::kToPublish;
+    committer->state.compare_exchange_strong(state, Committing::kWaiting, std::memory_order_acquire);
   }
+  return absl::OkStatus();
 }
 
 void Database::Reach(const char* yield_point) {
@@ -414,16 +437,17 @@ void Database::DropSealed(TxnId up_to, bool were_published) {
     }
     sealed.pop_front();
     writer.Unkeep();
-    committer->published.store(were_published, std::memory_order_release);
-    committer->woken.release();  // from here on it may be gone
+    committer->state.store(were_published ? Committing::kPublished : Committing::kFailed, std::memory_order_release);
+    committer->state.notify_one();  // it may be gone by now: only its address is used
   }
 }
 
 // Lets those who wait for the end of a sync go on, and `next`, whose commit is sealed, publish.
 void Database::EndSync(Committing* next) {
   syncing = false;
-  if (next != nullptr) {
-    next->woken.release();
+  int waiting = Committing::kWaiting;
+  if (next != nullptr && next->state.compare_exchange_strong(waiting, Committing::kToPublish, std::memory_order_release)) {
+    next->state.notify_one();
   }
   published.notify_all();
 }

@@ -91,6 +91,44 @@ TEST_P(OutcomeTest, IsRightThoughThereIsNoMemoryForItsWords) {
   EXPECT_GT(wordless, 0);
 }
 
+// The system tells of a failed sync once. Whoever hears of it and has no memory to say so must refuse writes all the same.
+TEST(FailedSyncTest, IsRememberedThoughThereIsNoMemoryForItsWords) {
+  Fired fired = {.allocation = true};
+  int without_words = 0;
+  for (uint64_t allocation = 0; fired.allocation && !HasFailure(); ++allocation) {
+    SCOPED_TRACE("allocation " + std::to_string(allocation));
+    sim::SimSystem system;
+    johnny_options options = TestOptions();
+    options.durability = JOHNNY_LAZY;
+    options.address_space = sim::SimSystem::kReserve;
+    options.sync_interval_ms = 0;
+    options.sync_bytes = 0;
+    Env env;
+    EXPECT_OK(env.Open(&system, "/db", options));
+    Txn lazy(env);
+    EXPECT_OK(lazy.Put("lazy", "1"));
+    EXPECT_OK(lazy.Commit());
+
+    system.SetFault({.call = sim::Call::kSync});
+    faults::StartAllocationFault(allocation, /*for_ever=*/false);
+    Result synced = env.Sync();
+    fired.allocation = faults::StopAllocationFault() > 0;
+    fired.call = system.faults_fired() > 0;
+    system.ClearFault();
+    Txn next;
+    if (fired.call) {
+      EXPECT_FALSE(synced.ok());
+      without_words += synced == JOHNNY_NO_MEMORY ? 1 : 0;
+      EXPECT_EQ(next.Begin(env), JOHNNY_WRITES_REFUSED) << "after " << synced;
+      EXPECT_EQ(env.Sync(), JOHNNY_WRITES_REFUSED);
+      (void)env.Close();
+      EXPECT_OK(env.Open(&system, "/db", options));
+      EXPECT_EQ(Txn(env, JOHNNY_READ).All(), Contents{}) << "what no sync has proven, though the page cache shows it";
+    }
+  }
+  EXPECT_GT(without_words, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Durabilities, OutcomeTest, testing::Values(JOHNNY_TWO_PHASE, JOHNNY_SINGLE_SYNC, JOHNNY_LAZY));
 
 }  // namespace

@@ -1,4 +1,5 @@
 // Durable commits of several threads share their syncs, and their fate.
+#include <future>
 #include <thread>
 
 #include "support/crash_checker.h"
@@ -229,6 +230,27 @@ TEST_F(FailingGroupTest, TheSecondSyncsFailureLeavesAllOfItUnknown) {
   uint64_t entries = Txn(next.env(), JOHNNY_READ).Entries();
   EXPECT_TRUE(entries == 1 || entries == kThreads + 1u) << entries;
   EXPECT_TRUE(next.env().VerifyClean());
+}
+
+// Else it might never end, for under load there always is somebody who syncs.
+TEST_F(GroupCommitTest, ASyncThatHasNothingToDoDoesNotWaitForOthers) {
+  VirtualProcess& process = Start();
+  Txn first(process.env());
+  EXPECT_OK(first.Put("first", "1"));
+  EXPECT_OK(first.CommitWith(JOHNNY_TWO_PHASE));
+  std::future<Result> sync;
+  std::future_status ended = std::future_status::deferred;
+  process.AtYieldPoints([&](const std::string& where) {
+    if (where == "sync" && !sync.valid()) {
+      sync = std::async(std::launch::async, [&] { return process.env().Sync(); });
+      ended = sync.wait_for(std::chrono::seconds(20));
+    }
+  });
+  Txn second(process.env());
+  EXPECT_OK(second.Put("second", "1"));
+  EXPECT_OK(second.CommitWith(JOHNNY_TWO_PHASE));
+  EXPECT_EQ(ended, std::future_status::ready);
+  EXPECT_OK(sync.get());
 }
 
 // A lazy commit cannot overtake a durable one that waits for its syncs.
