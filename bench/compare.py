@@ -35,10 +35,10 @@ PRIMARY_DATA = ["i100", "s100", "k16v8", "url100"]
 ON_ALL_DATA = {"reads", "small", "loads"}  # groups that run on all of these by default, the others on the first
 ENTRIES = {"reads": 10_000_000, "limited": 10_000_000, "cold": 10_000_000, "redb": 5_000_000}
 OPEN_ENTRIES = 1_000_000
+OTHER_ENTRIES = 1_000_000
 # Of "limited" works, the same for all engines: bytes of memory for each of keys and values. A quarter of LMDB's file after a shuffled
 # load, which is 2.33 times its data.
 LIMIT = 2.33 / 4
-OTHER_ENTRIES = 1_000_000
 # Contenders that are of interest only where the page cache is cold.
 ONLY_COLD = {"lmdb-nordahead"}
 COLD_GROUPS = {"cold", "limited"}

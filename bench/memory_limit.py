@@ -14,7 +14,7 @@ def _read(path):
         return ""
 
 
-def _parent_group():
+def _parent_group_v2():
     """A control group that may have children with limited memory, at or right above our own; None if there is none."""
     mount = next((line.split()[4] for line in _read("/proc/self/mountinfo").splitlines() if " - cgroup2 " in line), None)
     own = next((line[3:] for line in _read("/proc/self/cgroup").splitlines() if line.startswith("0::")), None)
@@ -39,11 +39,15 @@ def _parent_group_v1():
     return path if os.path.exists(os.path.join(path, "memory.limit_in_bytes")) and os.access(path, os.W_OK) else None
 
 
+def _parent_group():
+    return _parent_group_v2() or _parent_group_v1()
+
+
 def method():
     """How it can be done here; "" if not at all."""
     if os.path.isdir("/run/systemd/system") and shutil.which("systemd-run"):
         return "systemd"
-    return "cgroup" if _parent_group() or _parent_group_v1() else ""
+    return "cgroup" if _parent_group() else ""
 
 
 @contextlib.contextmanager
@@ -55,7 +59,7 @@ def apply(limit, command):
         user = [] if os.geteuid() == 0 else ["--user"]
         yield ["systemd-run", *user, "--scope", "--quiet", "-p", f"MemoryMax={limit}", "-p", "MemorySwapMax=0", "--", *command], None
     else:
-        group = os.path.join(_parent_group() or _parent_group_v1(), f"johnny-bench-{os.getpid()}")
+        group = os.path.join(_parent_group(), f"johnny-bench-{os.getpid()}")
         os.mkdir(group)
         try:
             for name, value in (("memory.max", limit), ("memory.swap.max", 0), ("memory.limit_in_bytes", limit),

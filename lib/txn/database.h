@@ -237,17 +237,14 @@ struct Database {
   void AwaitSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);    // before anything that syncs
   void AwaitSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);  // until nothing is sealed: before anything else is published
   absl::Status BulkSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
-  Committing* Waiting() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish) {  // for its commit to be published, the longest; or null
-    return sealed.empty() ? nullptr : sealed.front().committer;
-  }
-  void EndSync(Committing* next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
+  void EndSync() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void Gather() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void PublishSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   TxnId TryPublishSealed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   void DropSealed(TxnId up_to, bool were_published) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status SyncLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   absl::Status RefuseWrites(const absl::Status& failed_sync) ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
-  void NoteFailedSync();
+  void NoteFailedSync();  // refuses further writes and leaves the mark; does not throw
   // Marks the begin of publishing, and returns the master slot to write.
   int BeginPublishing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(publish);
   // `master`, in `slot`, is the newest: announces it.

@@ -162,10 +162,10 @@ absl::Status Database::BulkSync() {
       status = CheckNothingFailed();
     }
   } catch (const std::bad_alloc&) {  // for an error's words
-    EndSync(Waiting());
+    EndSync();
     throw;
   }
-  EndSync(Waiting());
+  EndSync();
   return status;
 }
 
@@ -386,12 +386,9 @@ void Database::PublishSealed() {
     failure = "no memory left";  // short enough to need none
   }
   last_group.clear();
-  // Who publishes next is woken first: the disk waits for it.
-  const TxnId dropped = published_id != 0 ? published_id : UINT64_MAX;
-  auto next = std::find_if(sealed.begin(), sealed.end(), [&](const Sealed& commit) { return commit.master.txn > dropped; });
-  EndSync(next != sealed.end() ? next->committer : nullptr);
-  DropSealed(dropped, published_id != 0);
+  DropSealed(published_id != 0 ? published_id : UINT64_MAX, published_id != 0);
   group_size.store(last_group.size(), std::memory_order_relaxed);
+  EndSync();
 }
 
 // The newest commit that was published; 0: none, and writes are refused.
@@ -442,14 +439,18 @@ void Database::DropSealed(TxnId up_to, bool were_published) {
   }
 }
 
-// Lets those who wait for the end of a sync go on, and `next`, whose commit is sealed, publish.
-void Database::EndSync(Committing* next) {
+// Lets those who wait for the end of a sync go on, and one of those whose commits are sealed publish.
+void Database::EndSync() {
   syncing = false;
-  int waiting = Committing::kWaiting;
-  if (next != nullptr && next->state.compare_exchange_strong(waiting, Committing::kToPublish, std::memory_order_release)) {
-    next->state.notify_one();
-  }
   published.notify_all();
+  if (sealed.empty()) {
+    return;
+  }
+  std::atomic<int>& state = sealed.front().committer->state;
+  int waiting = Committing::kWaiting;
+  if (state.compare_exchange_strong(waiting, Committing::kToPublish, std::memory_order_release)) {
+    state.notify_one();
+  }
 }
 
 absl::Status Database::RewriteMaster(TxnId ceiling, uint32_t flags) {

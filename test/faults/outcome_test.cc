@@ -14,14 +14,19 @@ struct Fired {
   bool wordless = false;  // the outcome is unknown, and there was no memory to say why
 };
 
-// One commit whose calls fail from the `call`-th on, and its allocations from the `allocation`-th on.
-Fired CommitOnce(uint32_t durability, uint64_t call, uint64_t allocation) {
-  sim::SimSystem system;
+johnny_options OptionsFor(uint32_t durability) {
   johnny_options options = TestOptions();
   options.durability = durability;
   options.address_space = sim::SimSystem::kReserve;
   options.sync_interval_ms = 0;
   options.sync_bytes = 0;
+  return options;
+}
+
+// One commit whose calls fail from the `call`-th on, and its allocations from the `allocation`-th on.
+Fired CommitOnce(uint32_t durability, uint64_t call, uint64_t allocation) {
+  sim::SimSystem system;
+  const johnny_options options = OptionsFor(durability);
   Env env;
   EXPECT_OK(env.Open(&system, "/db", options));
   Txn before(env);
@@ -98,11 +103,7 @@ TEST(FailedSyncTest, IsRememberedThoughThereIsNoMemoryForItsWords) {
   for (uint64_t allocation = 0; fired.allocation && !HasFailure(); ++allocation) {
     SCOPED_TRACE("allocation " + std::to_string(allocation));
     sim::SimSystem system;
-    johnny_options options = TestOptions();
-    options.durability = JOHNNY_LAZY;
-    options.address_space = sim::SimSystem::kReserve;
-    options.sync_interval_ms = 0;
-    options.sync_bytes = 0;
+    const johnny_options options = OptionsFor(JOHNNY_LAZY);
     Env env;
     EXPECT_OK(env.Open(&system, "/db", options));
     Txn lazy(env);
