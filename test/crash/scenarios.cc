@@ -197,6 +197,7 @@ void Group(Script* script) {
   auto change = [script] { ChangeSome(script, 1 + script->Below(6), 60, 200); };
   script->StartProcess(JOHNNY_CREATE);
   Fill(script, 40, 200);
+  script->StartProcess();
   script->RunAndKill("", 0, [&] {
     for (int i = 0; i < 4; ++i) {
       script->Begin();
@@ -205,7 +206,7 @@ void Group(Script* script) {
       CommitSome(script, static_cast<int>(script->Below(2)), 60, 200);
     }
   });
-  script->StartProcess();
+  script->TakeOver();
   script->CheckNow();
 }
 

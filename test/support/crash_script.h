@@ -194,6 +194,7 @@ class Script {
   uint64_t largest_committed_id_ = 0;
   std::vector<std::string> problems_;
   std::vector<std::unique_ptr<VirtualProcess>> processes_;  // all dead, but for one that works and one that waits
+  int started_ = 0;                                         // calls of StartProcess()
   VirtualProcess* working_process_ = nullptr;               // of RunAndKill()
   std::map<const VirtualProcess*, johnny_txn*> orphans_;    // transactions that were running when their processes died
   size_t power_stays_until_ = 0;

@@ -13,6 +13,7 @@ void Script::Kill() {
 }
 
 void Script::StartProcess(uint32_t flags) {
+  ++started_;
   auto process = std::make_unique<VirtualProcess>(&system_);
   bool first = processes_.empty();
   if (first) {
@@ -32,6 +33,9 @@ void Script::StartProcess(uint32_t flags) {
 
 bool Script::RunAndKill(const std::string& yield_point, uint64_t nth, const std::function<void()>& work) {
   if (processes_.size() < 2) {
+    if (started_ < 2) {  // not because opening failed
+      problems_.push_back("RunAndKill() needs another process, which goes on: nothing was run");
+    }
     return false;
   }
   working_process_ = processes_[processes_.size() - 2].get();
