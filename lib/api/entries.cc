@@ -21,10 +21,7 @@ using johnny::txn::TableState;
 
 namespace johnny::api {
 
-int CheckKey(const void* key, size_t key_size) {
-  return key != nullptr || key_size == 0 ? static_cast<int>(JOHNNY_OK)
-                                         : Fail(Code::kInvalidArgument, "the key is a null pointer");
-}
+int NoKey() { return Fail(Code::kInvalidArgument, "the key is a null pointer"); }
 
 // Only what is stored is limited: a longer key is simply nowhere to be found.
 int CheckNewKey(const johnny_txn* txn, const void* key, size_t key_size) {
@@ -70,6 +67,16 @@ int Translate(Lookup result, txn::Txn* txn) {
   return JOHNNY_INTERNAL;
 }
 
+// A large value, which is checked.
+int GetLarge(johnny_txn* txn, const johnny::node::LeafValue& stored, johnny_slice* value) {
+  Slice bytes;
+  Lookup result = txn->txn.ValueOf(stored, &bytes);
+  if (result == Lookup::kFound) {
+    *value = ToSlice(bytes);
+  }
+  return Translate(result, &txn->txn);
+}
+
 int UseForWriting(johnny_txn* txn, johnny_table* table, TableState** state) {
   if (int code = UseForChange(txn); code != JOHNNY_OK) {
     return code;
@@ -104,6 +111,7 @@ int CheckName(const johnny_txn* txn, const char* name) {
 using johnny::api::CheckKey;
 using johnny::api::CheckName;
 using johnny::api::CheckNewEntry;
+using johnny::api::GetLarge;
 using johnny::api::RankBounds;
 using johnny::api::Translate;
 using johnny::api::UseForRemoval;
@@ -120,12 +128,19 @@ int johnny_get(johnny_txn* txn, johnny_table* table, const void* key, size_t key
     if (int code = CheckKey(key, key_size); code != JOHNNY_OK) {
       return code;
     }
-    Slice found;
-    Lookup result = txn->txn.Get(state, MakeSlice(key, key_size), value != nullptr ? &found : nullptr);
-    if (result == Lookup::kFound && value != nullptr) {
-      *value = ToSlice(found);
+    const johnny::tree::Found found = txn->txn.Find(state, MakeSlice(key, key_size));
+    if (ABSL_PREDICT_FALSE(found.result != Lookup::kFound)) {
+      return Translate(found.result, &txn->txn);
     }
-    return Translate(result, &txn->txn);
+    if (value == nullptr) {
+      return static_cast<int>(JOHNNY_OK);
+    }
+    const johnny::node::LeafValue stored = johnny::node::LoadLeafEntry(found.entry).value;
+    if (ABSL_PREDICT_FALSE(stored.is_extent)) {
+      return GetLarge(txn, stored, value);
+    }
+    *value = ToSlice(stored.bytes);
+    return static_cast<int>(JOHNNY_OK);
   });
 }
 

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "absl/base/optimization.h"
 #include "base/status.h"
 #include "env/env.h"
 #include "txn/txn.h"
@@ -129,11 +130,14 @@ inline int UseForChange(johnny_txn* txn) {
 }
 int UseNamedTable(johnny_txn* txn, johnny_table* table, txn::TableState** state);
 inline int UseTable(johnny_txn* txn, johnny_table* table, txn::TableState** state) {
-  if (table == nullptr && IsUsable(txn)) {
+  if (ABSL_PREDICT_TRUE(table == nullptr && IsUsable(txn))) {
     *state = txn->txn.main_table();
     return JOHNNY_OK;
   }
-  return UseNamedTable(txn, table, state);
+  txn::TableState* found = nullptr;  // so that *state can stay in a register
+  const int code = UseNamedTable(txn, table, &found);
+  *state = found;
+  return code;
 }
 
 // How many entries lie before each bound; null: before the first, and all.
@@ -141,7 +145,10 @@ int RankBounds(johnny_txn* txn, johnny_table* table, const johnny_slice* from, c
                uint64_t* begin, uint64_t* end);
 
 // The limits of what is stored; keys and values that are looked up have none.
-int CheckKey(const void* key, size_t key_size);
+int NoKey();
+inline int CheckKey(const void* key, size_t key_size) {
+  return ABSL_PREDICT_TRUE(key != nullptr || key_size == 0) ? static_cast<int>(JOHNNY_OK) : NoKey();
+}
 int CheckNewKey(const johnny_txn* txn, const void* key, size_t key_size);
 int WhyNoEntry(const johnny_txn* txn, const void* key, size_t key_size, const void* value, size_t value_size);
 inline int CheckNewEntry(const johnny_txn* txn, const void* key, size_t key_size, const void* value, size_t value_size) {

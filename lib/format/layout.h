@@ -86,7 +86,7 @@ struct ChildRef {
   uint32_t checksum = 0;
   uint64_t entries = 0;
 };
-inline ChildRef LoadChildRef(const Byte* from) { return {Load48(from), Load32(from + 6), Load48(from + 10)}; }
+inline ChildRef LoadChildRef(const Byte* from) { return {Load64(from) & kMax48, Load32(from + 6), Load64(from + 8) >> 16}; }
 inline void StoreChildRef(Byte* to, const ChildRef& ref) {
   Store48(to, ref.page);
   Store32(to + 6, ref.checksum);

@@ -88,7 +88,7 @@ uint16_t PlaceSuffix(Byte* page, Slice suffix) {
 
 }  // namespace
 
-uint32_t SearchBranch(const Byte* page, Slice key) {
+uint32_t SearchBranchWhole(const Byte* page, Slice key) {
   const format::PageHeader* header = Header(page);
   uint32_t count = header->count;
   size_t prefix = header->prefix;
@@ -96,7 +96,7 @@ uint32_t SearchBranch(const Byte* page, Slice key) {
     return CompareKeys(key, MakeSlice(page + kPageHeaderSize, prefix)) < 0 ? 0 : count - 1;
   }
   Slice suffix = key.substr(prefix);
-  uint32_t head = HeadOf(suffix);
+  uint32_t head = HeadBehind(key, prefix);
   const Byte* heads = page + BranchHeadsAt(page);
   // Separators 1..count-1; the answer is the last one <= key, or child 0.
   uint32_t low = 1 + LowerBoundHead(heads + 4, count - 1, head);

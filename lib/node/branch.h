@@ -51,8 +51,36 @@ inline uint64_t SumOfEntries(const Byte* page) {
   return sum;
 }
 
+// Whether `key` begins with the prefix that the page's separators share.
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline bool HasPrefix(const Byte* page, size_t prefix, Slice key) {
+  const Byte* stored = page + format::kPageHeaderSize;
+  if (__builtin_expect(prefix < 8 && key.size() >= 8, 1)) {
+    // At once, with what both have behind it, which does not count.
+    const uint64_t differing = Load64(stored) ^ Load64(key.data());
+    return (differing & ((uint64_t{1} << (8 * prefix)) - 1)) == 0;
+  }
+  return key.size() >= prefix && EqualBytes(key.data(), stored, prefix);
+}
+
+// SearchBranch() where heads do not tell: outside the prefix, or with the head of a separator. Right for every key.
+uint32_t SearchBranchWhole(const Byte* page, Slice key);
+
 // The child whose range holds `key`.
-uint32_t SearchBranch(const Byte* page, Slice key);
+template <typename Processor = AnyProcessor>
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline uint32_t SearchBranch(const Byte* page, Slice key) {
+  const format::PageHeader* header = Header(page);
+  const size_t prefix = header->prefix;
+  if (__builtin_expect(HasPrefix(page, prefix, key), 1)) {
+    const uint32_t head = HeadBehind(key, prefix);
+    const Byte* heads = page + BranchHeadsAt(page) + 4;  // of separators 1, 2, ...
+    const uint32_t less = LowerBoundHead<Processor>(heads, header->count - 1, head);
+    // Behind the last head lies a reference; if that looks like an equal head, the longer way is as right.
+    if (__builtin_expect(Load32(heads + 4 * size_t{less}) != head, 1)) {
+      return less;
+    }
+  }
+  return SearchBranchWhole(page, key);
+}
 
 // Appends separator `index` to *out (nothing for 0).
 void AppendSeparator(const Byte* page, uint32_t index, std::string* out);

@@ -3,12 +3,15 @@
 #ifndef JOHNNY_NODE_KEY_H_
 #define JOHNNY_NODE_KEY_H_
 
-#ifdef __SSE2__
+#ifdef JOHNNY_HAS_AVX2_KERNEL
+#include <immintrin.h>
+#elif defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
 #include <algorithm>
 
+#include "absl/base/attributes.h"
 #include "base/bytes.h"
 
 namespace johnny::node {
@@ -26,6 +29,16 @@ inline uint32_t HeadOf(Slice suffix) {
     head |= uint32_t{bytes[i]} << (24 - 8 * i);
   }
   return head;
+}
+
+// HeadOf(key.substr(prefix)) for who has a whole key at hand: without jumps, unless it is shorter than a head, by loading bytes
+// before those wanted and shifting them out.
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline uint32_t HeadBehind(Slice key, size_t prefix) {
+  if (__builtin_expect(key.size() < kHeadSize, 0)) {
+    return HeadOf(key.substr(prefix));
+  }
+  const size_t at = std::min(prefix, key.size() - kHeadSize);
+  return static_cast<uint32_t>(uint64_t{__builtin_bswap32(Load32(key.data() + at))} << (8 * (prefix - at)));
 }
 
 inline int CompareKeys(Slice a, Slice b) {
@@ -54,10 +67,23 @@ inline size_t CommonPrefix(Slice a, Slice b) {
 inline Slice ShortestSeparator(Slice left, Slice right) { return right.substr(0, CommonPrefix(left, right) + 1); }
 
 // Whether n bytes are equal. Keys and prefixes are short: calling memcmp costs more than comparing.
-inline bool EqualBytes(const void* left, const void* right, size_t n) {
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline bool EqualBytes(const void* left, const void* right, size_t n) {
   const Byte* a = static_cast<const Byte*>(left);
   const Byte* b = static_cast<const Byte*>(right);
   if (n > 16) {
+#ifdef __SSE2__
+    if (n <= 64) {
+      auto differing = [&](size_t at) {
+        return _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a + at)),
+                             _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + at)));
+      };
+      __m128i bits = _mm_or_si128(differing(0), differing(n - 16));
+      if (n > 32) {
+        bits = _mm_or_si128(bits, _mm_or_si128(differing(16), differing(n - 32)));
+      }
+      return _mm_movemask_epi8(_mm_cmpeq_epi8(bits, _mm_setzero_si128())) == 0xffff;
+    }
+#endif
     return std::memcmp(a, b, n) == 0;
   }
   if (n >= 8) {
@@ -75,37 +101,65 @@ inline bool EqualBytes(const void* left, const void* right, size_t n) {
 // How far LowerBoundHead() may read behind the heads, whatever lies there. In a page that is no more than its arrays.
 inline constexpr size_t kHeadsReadAhead = 64;
 
-// First index of heads[0, n) (little-endian u32s at `heads`) whose head is >= `head`. Branch-free: the number of steps depends on
-// n alone, and a step is a mask because g++ 12 makes a jump of a conditional expression, which is mispredicted every other time.
-// The last 16 heads are compared at once.
-inline uint32_t LowerBoundHead(const Byte* heads, uint32_t n, uint32_t head) {
-  const Byte* base = heads;
-  uint32_t length = n;
+// How the last few heads of a search are compared: all at once, for one kind of processor or another. LowerBound() gives the
+// first of `length` <= kMost heads that is >= `head`, or `length`.
+struct AnyProcessor {
 #ifdef __SSE2__
-  constexpr uint32_t kAtOnce = 16;
-#else
-  constexpr uint32_t kAtOnce = 1;
-#endif
-  while (length > kAtOnce) {
-    uint32_t half = length / 2;
-    base += (size_t{0} - static_cast<size_t>(Load32(base + 4 * (half - 1)) < head)) & (size_t{4} * half);
-    length -= half;
+  static constexpr size_t kMost = 16;
+  static uint32_t LowerBound(const Byte* heads, size_t length, uint32_t head) {
+    const __m128i sign = _mm_set1_epi32(INT32_MIN);  // there is only a signed comparison
+    const __m128i wanted = _mm_xor_si128(_mm_set1_epi32(static_cast<int>(head)), sign);
+    auto less = [&](size_t at) {
+      return _mm_cmpgt_epi32(wanted, _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(heads + at)), sign));
+    };
+    const __m128i first = _mm_packs_epi32(less(0), less(16));
+    const __m128i second = _mm_packs_epi32(less(32), less(48));
+    const auto mask = static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(first, second)));
+    return static_cast<uint32_t>(__builtin_ctz(~mask | (uint32_t{1} << length)));  // what lies behind the heads does not count
   }
-  auto index = static_cast<uint32_t>(base - heads) / 4;
-#ifdef __SSE2__
-  const __m128i sign = _mm_set1_epi32(INT32_MIN);  // there is only a signed comparison
-  const __m128i wanted = _mm_xor_si128(_mm_set1_epi32(static_cast<int>(head)), sign);
-  auto less = [&](size_t at) {
-    return _mm_cmpgt_epi32(wanted, _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(base + at)), sign));
-  };
-  const __m128i low = _mm_packs_epi32(less(0), less(16));
-  const __m128i high = _mm_packs_epi32(less(32), less(48));
-  auto mask = static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high)));
-  // The first that is not less; what lies behind the heads does not count.
-  return index + static_cast<uint32_t>(__builtin_ctz(~mask | (uint32_t{1} << length)));
 #else
-  return index + (length == 1 && Load32(base) < head ? 1 : 0);
+  static constexpr size_t kMost = 1;
+  static uint32_t LowerBound(const Byte* heads, size_t length, uint32_t head) {
+    return length == 1 && Load32(heads) < head ? 1 : 0;
+  }
 #endif
+};
+
+#ifdef JOHNNY_HAS_AVX2_KERNEL
+struct Avx2Processor {
+  static constexpr size_t kMost = 16;
+  __attribute__((target("avx2"))) static inline uint32_t LowerBound(const Byte* heads, size_t length, uint32_t head) {
+    const __m256i wanted = _mm256_set1_epi32(static_cast<int>(head));
+    const __m256i first = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(heads));
+    const __m256i second = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(heads + 32));
+    const __m256i first_not_less = _mm256_cmpeq_epi32(_mm256_max_epu32(first, wanted), first);
+    const __m256i second_not_less = _mm256_cmpeq_epi32(_mm256_max_epu32(second, wanted), second);
+    const auto low = static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(first_not_less)));
+    const auto high = static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(second_not_less)));
+    return static_cast<uint32_t>(__builtin_ctz(low | (high << 8) | (uint32_t{1} << length)));
+  }
+};
+#endif
+
+// First index of heads[0, n) (little-endian u32s at `heads`) whose head is >= `head`. Branch-free: the number of steps depends on
+// n alone, and a step is a conditional move, which g++ 12 needs to be told.
+template <typename Processor = AnyProcessor>
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline uint32_t LowerBoundHead(const Byte* heads, uint32_t n, uint32_t head) {
+  size_t low = 0;
+  size_t length = n;
+  auto halve = [&] {
+    const size_t half = length / 2, middle = low + half;
+    length -= half;
+    low = __builtin_expect_with_probability(Load32(heads + 4 * middle - 4) < head, 1, 0.5) ? middle : low;
+  };
+  // By two steps, so that pages with less or more entries take as many: a leaf of short values has 17 to 64, a branch up to 256.
+  while (length > Processor::kMost) {
+    halve();
+    if constexpr (Processor::kMost > 1) {
+      halve();
+    }
+  }
+  return static_cast<uint32_t>(low) + Processor::LowerBound(heads + 4 * low, length, head);
 }
 
 // End of the run of heads equal to `head` that begins at `from`.

@@ -77,7 +77,7 @@ Position SearchLeaf(const Byte* page, Slice key) {
     return {order < 0 ? 0 : count, false};
   }
   const Byte* heads = LeafHeads(page);
-  uint32_t head = HeadOf(key.substr(header->prefix));
+  uint32_t head = HeadBehind(key, header->prefix);
   uint32_t low = LowerBoundHead(heads, count, head);
   uint32_t high = EndOfEqualHeads(heads, count, low, head);
   while (low < high) {
@@ -95,40 +95,24 @@ Position SearchLeaf(const Byte* page, Slice key) {
   return {low, false};
 }
 
-HeadRange EqualHeadsInLeaf(const Byte* page, Slice key) {
-  const format::PageHeader* header = Header(page);
-  uint32_t count = header->count;
-  if (key.size() < header->prefix) {
-    return {count, count};
-  }
+const Byte* FindBehind(const Byte* page, Slice key, uint32_t first) {
   const Byte* heads = LeafHeads(page);
-  uint32_t head = HeadOf(key.substr(header->prefix));
-  uint32_t low = LowerBoundHead(heads, count, head);
-  if (low == count || Load32(heads + 4 * low) != head) {
-    return {count, count};
-  }
-  return {low, EndOfEqualHeads(heads, count, low, head)};
-}
-
-uint32_t FindAmong(const Byte* page, Slice key, HeadRange range) {
-  // The prefix need not be compared before: a key that differs in it is equal to none.
-  auto [low, high] = range;
+  uint32_t low = first + 1;
+  uint32_t high = EndOfEqualHeads(heads, Header(page)->count, low, Load32(heads + 4 * size_t{first}));
   while (low < high) {
     uint32_t middle = low + (high - low) / 2;
-    Slice candidate = LeafKey(page, middle);
-    if (candidate.size() == key.size() && EqualBytes(candidate.data(), key.data(), key.size())) {
-      return middle;
+    int order = CompareKeys(LeafKey(page, middle), key);
+    if (order == 0) {
+      return LeafEntryAt(page, middle);
     }
-    if (CompareKeys(candidate, key) < 0) {
+    if (order < 0) {
       low = middle + 1;
     } else {
       high = middle;
     }
   }
-  return Header(page)->count;
+  return nullptr;
 }
-
-uint32_t FindInLeaf(const Byte* page, Slice key) { return FindAmong(page, key, EqualHeadsInLeaf(page, key)); }
 
 void InitLeaf(Byte* page, uint32_t page_size) {
   std::memset(page, 0, kPageHeaderSize);

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "absl/base/attributes.h"
 #include "absl/types/span.h"
 #include "base/bytes.h"
 #include "format/layout.h"
@@ -57,15 +58,39 @@ inline LeafEntry GetLeafEntry(const Byte* page, uint32_t index) { return LoadLea
 
 // Lower bound of `key`.
 Position SearchLeaf(const Byte* page, Slice key);
-// The entry with exactly `key`, or count() when there is none; cheaper than SearchLeaf.
-uint32_t FindInLeaf(const Byte* page, Slice key);
-// The same in two steps, for who has other things to do while the entry is fetched: those that `key` may be among by their heads
-// (none: both ends are count()), then the one.
-struct HeadRange {
-  uint32_t low, high;
-};
-HeadRange EqualHeadsInLeaf(const Byte* page, Slice key);
-uint32_t FindAmong(const Byte* page, Slice key, HeadRange range);
+// The first entry that may have `key` by its head, or count() when there is none.
+template <typename Processor = AnyProcessor>
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline uint32_t FirstWithHead(const Byte* page, Slice key) {
+  const format::PageHeader* header = Header(page);
+  const uint32_t count = header->count;
+  if (__builtin_expect(key.size() < header->prefix, 0)) {
+    return count;
+  }
+  // The prefix is not compared: a key that differs in it is equal to none.
+  const uint32_t head = HeadBehind(key, header->prefix);
+  const uint32_t first = LowerBoundHead<Processor>(LeafHeads(page), count, head);
+  return first < count && Load32(LeafHeads(page) + 4 * size_t{first}) == head ? first : count;
+}
+// The entry with exactly `key` where that of FirstWithHead() has another one, or null.
+const Byte* FindBehind(const Byte* page, Slice key, uint32_t first);
+// The entry with exactly `key`, given FirstWithHead(), or null when there is none. In two steps for who has other things to do
+// while the entry is fetched; cheaper than SearchLeaf.
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline const Byte* FindFrom(const Byte* page, Slice key, uint32_t first) {
+  const uint32_t count = Header(page)->count;
+  if (first == count) {
+    return nullptr;
+  }
+  const Byte* entry = LeafEntryAt(page, first);
+  if (__builtin_expect(Load16(entry) == key.size() && EqualBytes(entry + format::kLeafEntryHeader, key.data(), key.size()), 1)) {
+    return entry;
+  }
+  const Byte* head = LeafHeads(page) + 4 * size_t{first};
+  return first + 1 < count && Load32(head) == Load32(head + 4) ? FindBehind(page, key, first) : nullptr;
+}
+template <typename Processor = AnyProcessor>
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline const Byte* FindInLeaf(const Byte* page, Slice key) {
+  return FindFrom(page, key, FirstWithHead<Processor>(page, key));
+}
 
 // Makes `page` an empty leaf; birth, number and checksum are settled when it is sealed.
 void InitLeaf(Byte* page, uint32_t page_size);

@@ -64,25 +64,24 @@ absl::Status PageStore::Vet(PageNumber number, const Byte* bytes, int level) con
   return absl::OkStatus();
 }
 
-const Byte* View::FailRange(PageNumber page) const {
-  SetError(CorruptPage(page, absl::StrCat("reference to a page outside the snapshot's ", page_count_, " pages")));
-  return nullptr;
-}
-
-const Byte* View::FailReference(const format::ChildRef& ref, uint32_t level) const {
-  // The page's own checksum tells a damaged page from one that is not what the parent meant.
-  absl::Status own = store_->CheckNode(ref.page, static_cast<int>(level));
-  SetError(!own.ok() ? own : CorruptPage(ref.page, "not the version that its parent refers to (a lost or misplaced write)"));
-  return nullptr;
-}
-
-const Byte* View::FirstTouch(PageNumber page, uint32_t level) const {
-  absl::Status status = store_->CheckNode(page, static_cast<int>(level));
-  if (!status.ok()) {
-    SetError(std::move(status));
+const Byte* View::ResolveUnknown(const format::ChildRef& ref, uint32_t level) const {
+  if (ref.page - first_page_ >= ordinary_) {
+    SetError(CorruptPage(ref.page, absl::StrCat("reference to a page outside the snapshot's ", page_count(), " pages")));
     return nullptr;
   }
-  return store_->Shown(page);
+  const format::PageHeader* header = node::Header(base_ + (ref.page << shift_));
+  const bool meant = static_cast<uint32_t>(header->checksum) == ref.checksum && header->level == level;
+  if (meant && store_->IsChecked(ref.page, PageStore::Tag(PageStore::Kind::kNode, header->checksum))) {
+    return store_->Shown(ref.page);
+  }
+  // The page's own checksum tells a damaged page from one that is not what the parent meant.
+  absl::Status status = store_->CheckNode(ref.page, static_cast<int>(level));
+  if (status.ok() && meant) {
+    return store_->Shown(ref.page);
+  }
+  SetError(!status.ok() ? std::move(status)
+                        : CorruptPage(ref.page, "not the version that its parent refers to (a lost or misplaced write)"));
+  return nullptr;
 }
 
 }  // namespace johnny::pager

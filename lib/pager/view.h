@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/base/attributes.h"
+#include "absl/base/optimization.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "base/guard.h"
@@ -42,6 +43,8 @@ class PageStore {
     // Bit 0 tells the kinds apart, so that an extent checked as bytes never counts as a vetted node; bit 1 makes it non-zero.
     return static_cast<uint16_t>((checksum >> 48) << 2 | 2 | static_cast<uint16_t>(kind));
   }
+  // By page number; 0: not checked.
+  const std::atomic<uint16_t>* checked() const { return table(); }
   bool IsChecked(PageNumber page, uint16_t tag) const { return table()[page].load(std::memory_order_relaxed) == tag; }
   void SetChecked(PageNumber page, uint16_t tag) const { table()[page].store(tag, std::memory_order_relaxed); }
 
@@ -77,41 +80,44 @@ class View {
   // Pages below `page_count` may be looked at. `frames` is null for read transactions.
   View(const PageStore* store, PageNumber page_count, const FrameArena* frames)
       : base_(store->base()),
+        checked_(store->checked()),
         shift_(store->shift()),
         first_page_(format::FirstPage(store->page_size())),
-        page_count_(std::max<PageNumber>(page_count, first_page_)),
+        ordinary_(std::max<PageNumber>(page_count, first_page_) - first_page_),
         store_(store),
         frames_(frames) {}
 
   const PageStore* store() const { return store_; }
   uint32_t page_size() const { return uint32_t{1} << shift_; }
-  PageNumber page_count() const { return page_count_; }
-  void set_page_count(PageNumber page_count) { page_count_ = page_count; }
+  PageNumber page_count() const { return first_page_ + ordinary_; }
+  void set_page_count(PageNumber page_count) { ordinary_ = page_count - first_page_; }
 
   // The page behind a reference, vetted and of level `level`; nullptr on damage, with the reason in TakeError().
   const Byte* Resolve(const format::ChildRef& ref, uint32_t level) const {
-    if (__builtin_expect(IsFrame(ref), 0)) {
-      return frames_->At(FrameIndex(ref));
+    const Byte* page = ResolveKnown(ref.page, ref.checksum, level);
+    if (ABSL_PREDICT_TRUE(page != nullptr)) {
+      return page;
     }
-    if (__builtin_expect(ref.page - first_page_ >= page_count_ - first_page_, 0)) {
-      return FailRange(ref.page);
+    return IsFrame(ref) ? frames_->At(FrameIndex(ref)) : ResolveUnknown(ref, level);
+  }
+  // The same for a committed page that has been vetted before, in a few instructions; nullptr: it needs a closer look.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE const Byte* ResolveKnown(PageNumber number, uint32_t expected, uint32_t level) const {
+    // The marks of frames are beyond all pages.
+    if (kGuardPages || ABSL_PREDICT_FALSE(number - first_page_ >= ordinary_)) {
+      return nullptr;
     }
-    const Byte* page = base_ + (ref.page << shift_);
-    const format::PageHeader* header = node::Header(page);
-    uint64_t checksum = header->checksum;
-    if (__builtin_expect(static_cast<uint32_t>(checksum) != ref.checksum || header->level != level, 0)) {
-      return FailReference(ref, level);
-    }
-    if (__builtin_expect(!store_->IsChecked(ref.page, PageStore::Tag(PageStore::Kind::kNode, checksum)), 0)) {
-      return FirstTouch(ref.page, level);
-    }
-    return kGuardPages ? store_->Shown(ref.page) : page;
+    const Byte* page = base_ + (number << shift_);
+    const uint64_t checksum = node::Header(page)->checksum;
+    const uint16_t tag = PageStore::Tag(PageStore::Kind::kNode, checksum);
+    const bool known = static_cast<uint32_t>(checksum) == expected && node::Header(page)->level == level &&
+                       checked_[number].load(std::memory_order_relaxed) == tag;
+    return ABSL_PREDICT_TRUE(known) ? page : nullptr;
   }
 
   // Has what a search touches first in the page behind `ref` fetched into the processor's cache, whatever `ref` says. Always
   // inline: g++ 12 takes a function that only prefetches for one without effects, and drops its calls.
   ABSL_ATTRIBUTE_ALWAYS_INLINE void Prefetch(const format::ChildRef& ref, uint32_t level) const {
-    if (IsFrame(ref) || ref.page - first_page_ >= page_count_ - first_page_) {
+    if (IsFrame(ref) || ref.page - first_page_ >= ordinary_) {
       return;
     }
     constexpr size_t kLine = 64;
@@ -124,12 +130,27 @@ class View {
     }
   }
 
+  // What a search looks at next in page `number`, whose header is about to be read: all arrays of a leaf with values that are not
+  // short, the middle of a branch's heads. The number may be anything, since fetching never faults.
+  ABSL_ATTRIBUTE_ALWAYS_INLINE void PrefetchArrays(PageNumber number, uint32_t level) const {
+    constexpr size_t kLine = 64;
+    const Byte* page = base_ + (number << shift_);
+    if (level == 0) {
+      __builtin_prefetch(page + kLine);
+      __builtin_prefetch(page + 2 * kLine);
+      __builtin_prefetch(page + 3 * kLine);
+    } else {
+      __builtin_prefetch(page + 3 * kLine);
+      __builtin_prefetch(page + 5 * kLine);
+      __builtin_prefetch(page + 7 * kLine);
+    }
+  }
   // The same for all of the page, into the second-level cache; or only for its first bytes, which has its address translated.
   ABSL_ATTRIBUTE_ALWAYS_INLINE void PrefetchWhole(const format::ChildRef& ref) const { PrefetchBytes(ref, page_size()); }
   ABSL_ATTRIBUTE_ALWAYS_INLINE void PrefetchStart(const format::ChildRef& ref) const { PrefetchBytes(ref, 1); }
   // Where a committed page lies, unchecked, for who fetches it piece by piece; null for a frame or what is no page.
   const Byte* AddressOf(const format::ChildRef& ref) const {
-    return IsFrame(ref) || ref.page - first_page_ >= page_count_ - first_page_ ? nullptr : base_ + (ref.page << shift_);
+    return IsFrame(ref) || ref.page - first_page_ >= ordinary_ ? nullptr : base_ + (ref.page << shift_);
   }
 
   void SetError(absl::Status error) const { error_ = std::move(error); }
@@ -145,14 +166,13 @@ class View {
       __builtin_prefetch(page + i, 0, 2);
     }
   }
-  const Byte* FailRange(PageNumber page) const;
-  const Byte* FailReference(const format::ChildRef& ref, uint32_t level) const;
-  const Byte* FirstTouch(PageNumber page, uint32_t level) const;
+  const Byte* ResolveUnknown(const format::ChildRef& ref, uint32_t level) const;
 
   const Byte* base_ = nullptr;
+  const std::atomic<uint16_t>* checked_ = nullptr;
   unsigned shift_ = 0;
   PageNumber first_page_ = 0;
-  PageNumber page_count_ = 0;
+  PageNumber ordinary_ = 0;  // pages behind those of the master region that may be looked at
   const PageStore* store_ = nullptr;
   const FrameArena* frames_ = nullptr;
   mutable absl::Status error_;

@@ -16,7 +16,7 @@ Lookup GetGroup(const pager::View& view, const TableRecord& record, const Byte* 
   std::array<const Byte*, kLanes> pages;
   std::array<const Byte*, kLanes> children;
   std::array<ChildRef, kLanes> refs;
-  std::array<node::HeadRange, kLanes> ranges;
+  std::array<uint32_t, kLanes> first;
   const size_t lanes = keys.size();
   pages.fill(root);
   for (uint32_t level = record.level; level-- > 0;) {
@@ -36,15 +36,14 @@ Lookup GetGroup(const pager::View& view, const TableRecord& record, const Byte* 
     }
   }
   for (size_t i = 0; i < lanes; ++i) {
-    ranges[i] = node::EqualHeadsInLeaf(pages[i], keys[i]);
-    if (ranges[i].low < ranges[i].high) {
-      __builtin_prefetch(node::LeafEntryAt(pages[i], ranges[i].low));
+    first[i] = node::FirstWithHead(pages[i], keys[i]);
+    if (first[i] < node::Header(pages[i])->count) {
+      __builtin_prefetch(node::LeafEntryAt(pages[i], first[i]));
     }
   }
   for (size_t i = 0; i < lanes; ++i) {
-    uint32_t index = node::FindAmong(pages[i], keys[i], ranges[i]);
-    if (index < node::Header(pages[i])->count) {
-      values[i] = node::GetLeafEntry(pages[i], index).value;
+    if (const Byte* entry = node::FindFrom(pages[i], keys[i], first[i]); entry != nullptr) {
+      values[i] = node::LoadLeafEntry(entry).value;
       ++*found;
     } else {
       values[i] = {};

@@ -90,6 +90,8 @@ Lookup Search(const pager::View& view, const TableRecord& record, Slice key, Pat
     ref = node::GetChild(page, path->steps[level].index);
     if (to_change && level == 1) {
       view.PrefetchWhole(ref);
+    } else if (level <= 2) {
+      view.PrefetchArrays(ref.page, static_cast<uint32_t>(level - 1));
     }
   }
 }

@@ -6,6 +6,8 @@
 #define JOHNNY_TREE_TREE_H_
 
 #include "absl/base/attributes.h"
+#include "absl/base/optimization.h"
+#include "base/cpu.h"
 #include "node/branch.h"
 #include "node/leaf.h"
 #include "pager/view.h"
@@ -47,27 +49,32 @@ struct Path {
   const Step& leaf() const { return steps[0]; }
 };
 
+// The entry with exactly `key`, for node::LoadLeafEntry(); null unless kFound.
+struct Found {
+  const Byte* entry;
+  Lookup result;
+};
+Found FindPortable(const pager::View& view, const TableRecord& record, Slice key);
+#ifdef JOHNNY_HAS_AVX2_KERNEL
+// Compiled for processors with AVX2 and BMI2.
+Found FindAvx2(const pager::View& view, const TableRecord& record, Slice key);
+#endif
+inline Found Find(const pager::View& view, const TableRecord& record, Slice key) {
+#ifdef JOHNNY_HAS_AVX2_KERNEL
+  if (ABSL_PREDICT_TRUE(kHasAvx2)) {
+    return FindAvx2(view, record, key);
+  }
+#endif
+  return FindPortable(view, record, key);
+}
+
 // The value stored under exactly `key`.
 inline Lookup Get(const pager::View& view, const TableRecord& record, Slice key, node::LeafValue* value) {
-  if (record.empty()) {
-    return Lookup::kNotFound;
+  const Found found = Find(view, record, key);
+  if (ABSL_PREDICT_TRUE(found.result == Lookup::kFound)) {
+    *value = node::LoadLeafEntry(found.entry).value;
   }
-  ChildRef ref = record.root;
-  uint32_t level = record.level;
-  const Byte* page = view.Resolve(ref, level);
-  while (page != nullptr && level > 0) {
-    ref = node::GetChild(page, node::SearchBranch(page, key));
-    page = view.Resolve(ref, --level);
-  }
-  if (page == nullptr) {
-    return Lookup::kError;
-  }
-  uint32_t index = node::FindInLeaf(page, key);
-  if (index == node::Header(page)->count) {
-    return Lookup::kNotFound;
-  }
-  *value = node::GetLeafEntry(page, index).value;
-  return Lookup::kFound;
+  return found.result;
 }
 
 // The same for many keys, several at a time level by level, so that their cache misses overlap. values[i].bytes.data() is null

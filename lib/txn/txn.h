@@ -99,16 +99,8 @@ class Txn {
   absl::Status ListNamed(std::vector<std::pair<std::string, format::SnapshotRecord>>* found) const;
 
   // ---- Entries ----
-  // The value in place; large ones are checked. kError: TakeError().
-  Lookup Get(TableState* state, Slice key, Slice* value) {
-    node::LeafValue stored;
-    Lookup result = tree::Get(view_, state->record, key, &stored);
-    if (result != Lookup::kFound || value == nullptr) {
-      return result;
-    }
-    *value = stored.bytes;
-    return stored.is_extent ? ValueOf(stored, value) : result;
-  }
+  // kError: TakeError().
+  tree::Found Find(const TableState* state, Slice key) const { return tree::Find(view_, state->record, key); }
   // Those of at most kGetManyMost keys; values[i].data() is null where there is none. kFound or kError.
   static constexpr size_t kGetManyMost = 64;
   Lookup GetMany(TableState* state, absl::Span<const Slice> keys, Slice* values, size_t* found);

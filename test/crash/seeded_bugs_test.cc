@@ -147,6 +147,7 @@ TEST_P(SeededBugTest, NothingIsCaughtWithoutIt) { EXPECT_EQ(RunInChild(GetParam(
 
 const SeededCase kCases[] = {
     {"NoFirstSync", SeededBug::kNoFirstSync, EnumerateCrashes, "two_phase"},
+    {"NoFirstSyncOfAGroup", SeededBug::kNoFirstSync, EnumerateCrashes, "group"},
     {"NoSecondSync", SeededBug::kNoSecondSync, EnumerateCrashes, "two_phase"},
     {"SyncsSwapped", SeededBug::kSyncsSwapped, EnumerateCrashes, "two_phase"},
     {"OneMasterSlot", SeededBug::kOneMasterSlot, EnumerateCrashes, "two_phase"},

@@ -212,6 +212,26 @@ TEST_P(BranchSizeTest, KeysOutsideThePrefixGoToTheEdges) {
   }
 }
 
+// Prefixes of up to eight bytes are compared at once, with what lies behind them.
+TEST_P(BranchSizeTest, KeysOutsideAShortPrefixGoToTheEdges) {
+  for (size_t prefix = 1; prefix <= 10; ++prefix) {
+    std::string shared(prefix, 'm');
+    Model model = {{"", Child(0)}, {shared + "a", Child(1)}, {shared + "b", Child(2)}, {shared + "c", Child(3)}};
+    ASSERT_TRUE(Build(model));
+    ASSERT_EQ(Header(page_.data())->prefix, prefix);
+    for (const std::string& rest : {""s, "a"s, "b"s, "bb"s, "c"s, "zzzzzzzzzzzz"s}) {
+      EXPECT_EQ(SearchBranch(page_.data(), shared + rest), ChildOf(model, shared + rest)) << prefix << rest;
+      for (size_t at = 0; at < prefix; ++at) {
+        for (char other : {'\0', 'l', 'n', '\xff'}) {
+          std::string key = shared + rest;
+          key[at] = other;
+          EXPECT_EQ(SearchBranch(page_.data(), key), ChildOf(model, key)) << prefix << rest << at << other;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(BranchSizeTest, InsertRefusesASeparatorWithoutThePrefix) {
   std::string shared(10, 'm');
   Model model = {{"", Child(0)}, {shared + "a", Child(1)}, {shared + "b", Child(2)}};

@@ -19,6 +19,28 @@ TEST(KeyTest, HeadIsTheFirstFourBytesPaddedWithZeros) {
   EXPECT_EQ(HeadOf("ab\0"s), HeadOf("ab"s)) << "padding looks like zero bytes: equal heads say nothing";
 }
 
+TEST(KeyTest, HeadBehindAPrefixIsThatOfTheRest) {
+  const std::string bytes = "\x01\xff\x80\x7f abcdefgh\xfe"s;
+  for (size_t size = 0; size <= bytes.size(); ++size) {
+    const std::string key = bytes.substr(0, size);  // with memory of its own, so that reading beyond it is noticed
+    for (size_t prefix = 0; prefix <= size; ++prefix) {
+      EXPECT_EQ(HeadBehind(key, prefix), HeadOf(key.substr(prefix))) << size << " bytes, " << prefix << " of prefix";
+    }
+  }
+}
+
+TEST(KeyTest, EqualBytesSeesEveryDifference) {
+  for (size_t size = 0; size < 140; ++size) {
+    std::vector<char> a(size, 'x'), b(size, 'x');
+    EXPECT_TRUE(EqualBytes(a.data(), b.data(), size)) << size;
+    for (size_t at = 0; at < size; ++at) {
+      b[at] = 'y';
+      EXPECT_FALSE(EqualBytes(a.data(), b.data(), size)) << at << " of " << size;
+      b[at] = 'x';
+    }
+  }
+}
+
 TEST(KeyTest, KeysAreComparedAsUnsignedBytes) {
   EXPECT_LT(CompareKeys("", "\0"s), 0);
   EXPECT_LT(CompareKeys("a", "a\0"s), 0);
@@ -81,6 +103,7 @@ TEST(KeyTest, HeadSearchAgreesWithTheStandardLibrary) {
   EXPECT_TRUE(rc::check("lower bound, and end of the run of equal heads", [] {
     auto heads = *rc::gen::container<std::vector<uint32_t>>(
         rc::gen::oneOf(rc::gen::inRange<uint32_t>(0, 8), rc::gen::just(UINT32_MAX), rc::gen::arbitrary<uint32_t>()));
+    heads.resize(*rc::gen::element<size_t>(heads.size(), heads.size(), 17, 64, 65, 256, 257, 700), 77);
     std::sort(heads.begin(), heads.end());
     auto n = static_cast<uint32_t>(heads.size());
     std::vector<Byte> bytes(4 * heads.size() + kHeadsReadAhead, *rc::gen::element<Byte>(0, 1, 0xff));  // what lies behind

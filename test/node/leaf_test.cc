@@ -37,7 +37,7 @@ std::string Difference(const TestPage& page, const Model& model) {
       return "wrong entry " + std::to_string(index);
     }
     Position at = SearchLeaf(page.data(), key);
-    if (!at.found || at.index != index || FindInLeaf(page.data(), key) != index) {
+    if (!at.found || at.index != index || FindInLeaf(page.data(), key) != LeafEntryAt(page.data(), index)) {
       return "entry not found " + std::to_string(index);
     }
     used += LeafEntryCost(entry);
@@ -53,7 +53,7 @@ bool FindsPlace(const TestPage& page, const Model& model, const std::string& key
   auto index = static_cast<uint32_t>(std::distance(model.begin(), at));
   Position position = SearchLeaf(page.data(), key);
   return position.index == index && position.found == found &&
-         FindInLeaf(page.data(), key) == (found ? index : static_cast<uint32_t>(model.size()));
+         FindInLeaf(page.data(), key) == (found ? LeafEntryAt(page.data(), index) : nullptr);
 }
 
 // Puts as a tree would. Returns what the node's function said, having checked a refusal.

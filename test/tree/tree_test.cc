@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <random>
 
 #include "tree/tree_fixture.h"
@@ -63,6 +64,51 @@ TEST_F(TreeTest, AnEmptyTreeHasNothing) {
   EXPECT_EQ(SearchNth(tree_.view(), tree_.record(), 0, &path), Lookup::kNotFound);
   EXPECT_EQ(Rank(tree_.view(), tree_.record(), "k", &rank), Lookup::kNotFound);
   EXPECT_EQ(rank, 0u);
+}
+
+// Find() as each kind of processor runs it, on one tree each: keys shorter than a head, prefixes longer and shorter than eight
+// bytes, heads that are equal, values of all sizes so that leaves have few and many entries.
+TEST_F(TreeTest, FindAgreesWithAMapOnEveryProcessor) {
+  std::mt19937_64 random(2004);
+  for (size_t shared : {0, 1, 5, 7, 8, 9, 30, 70}) {
+    for (size_t largest : {3, 100, 900}) {
+      TreeFile file;
+      file.Begin();
+      std::map<std::string, std::string> model;
+      auto any_key = [&] {
+        std::string key(random() % 8 == 0 ? random() % (shared + 1) : shared, 'p');
+        for (size_t left = random() % 9; left > 0; --left) {
+          key += "\0\1az\xff"[random() % 5];
+        }
+        return key;
+      };
+      for (int i = 0; i < 1500; ++i) {
+        std::string key = any_key();
+        model[key] = std::string(random() % largest, static_cast<char>('a' + i % 26));
+        ASSERT_PUT(file, key, model[key]);
+      }
+      file.Commit();
+      auto check = [&](auto find, const std::string& key) {
+        const Found found = find(file.view(), file.record(), key);
+        auto expected = model.find(key);
+        ASSERT_EQ(found.result, expected == model.end() ? Lookup::kNotFound : Lookup::kFound) << testing::PrintToString(key);
+        if (found.entry != nullptr) {
+          const node::LeafEntry entry = node::LoadLeafEntry(found.entry);
+          ASSERT_EQ(entry.key, key);
+          ASSERT_EQ(entry.value.bytes, expected->second);
+        }
+      };
+      for (int i = 0; i < 3000 + static_cast<int>(model.size()); ++i) {
+        const std::string key = i < 3000 ? any_key() : std::next(model.begin(), i - 3000)->first;
+        check(FindPortable, key);
+#ifdef JOHNNY_HAS_AVX2_KERNEL
+        if (kHasAvx2) {
+          check(FindAvx2, key);
+        }
+#endif
+      }
+    }
+  }
 }
 
 TEST_F(TreeTest, SearchFindsLowerBounds) {
