@@ -101,6 +101,11 @@ class Txn {
   // ---- Entries ----
   // kError: TakeError().
   tree::Found Find(const TableState* state, Slice key) const { return tree::Find(view_, state->record, key); }
+  // The value of what Find() finds, in place; large ones are checked.
+  Lookup Get(const TableState* state, Slice key, Slice* value) {
+    const tree::Found found = Find(state, key);
+    return found.result == Lookup::kFound ? ValueOf(node::LoadLeafEntry(found.entry).value, value) : found.result;
+  }
   // Those of at most kGetManyMost keys; values[i].data() is null where there is none. kFound or kError.
   static constexpr size_t kGetManyMost = 64;
   Lookup GetMany(TableState* state, absl::Span<const Slice> keys, Slice* values, size_t* found);
