@@ -226,7 +226,8 @@ class Target {
     uint32_t step = 1 + Header(page_)->count / kMostFound;
     for (uint32_t i = 0; i < entries.size(); i += step) {
       node::Position at = node::SearchLeaf(page_, entries[i].key);
-      Require(at.found && at.index == i && node::FindInLeaf(page_, entries[i].key) == i, "a key of the page is not found");
+      const Byte* entry = node::LeafEntryAt(page_, i);
+      Require(at.found && at.index == i && node::FindInLeaf(page_, entries[i].key) == entry, "a key of the page is not found");
     }
     std::string key(entries[in_.Byte() % entries.size()].key);
     for (uint8_t changes = 1 + in_.Byte() % 3; changes > 0; --changes) {
@@ -244,7 +245,7 @@ class Target {
     bool found = next != entries.end() && next->key == Slice(key);
     node::Position at = node::SearchLeaf(copy_, key);
     Require(at.index == index && at.found == found, "a search finds another place");
-    Require(node::FindInLeaf(copy_, key) == (found ? index : entries.size()), "a lookup finds another entry");
+    Require(node::FindInLeaf(copy_, key) == (found ? node::LeafEntryAt(copy_, index) : nullptr), "a lookup finds another entry");
     auto [bytes, is_extent] = NextValue(key.size());
     LeafEntry entry{key, {bytes, is_extent}};
     bool done = false;
