@@ -141,22 +141,24 @@ struct Avx2Processor {
 };
 #endif
 
+// One step of a binary search in heads[*low, *low + *length), two or more. A conditional move, which g++ 12 needs to be told.
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void HalveHeads(const Byte* heads, uint32_t head, size_t* low, size_t* length) {
+  const size_t half = *length / 2, middle = *low + half;
+  *length -= half;
+  *low = __builtin_expect_with_probability(Load32(heads + 4 * middle - 4) < head, 1, 0.5) ? middle : *low;
+}
+
 // First index of heads[0, n) (little-endian u32s at `heads`) whose head is >= `head`. Branch-free: the number of steps depends on
-// n alone, and a step is a conditional move, which g++ 12 needs to be told.
+// n alone.
 template <typename Processor = AnyProcessor>
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline uint32_t LowerBoundHead(const Byte* heads, uint32_t n, uint32_t head) {
   size_t low = 0;
   size_t length = n;
-  auto halve = [&] {
-    const size_t half = length / 2, middle = low + half;
-    length -= half;
-    low = __builtin_expect_with_probability(Load32(heads + 4 * middle - 4) < head, 1, 0.5) ? middle : low;
-  };
   // By two steps, so that pages with less or more entries take as many: a leaf of short values has 17 to 64, a branch up to 256.
   while (length > Processor::kMost) {
-    halve();
+    HalveHeads(heads, head, &low, &length);
     if constexpr (Processor::kMost > 1) {
-      halve();
+      HalveHeads(heads, head, &low, &length);
     }
   }
   return static_cast<uint32_t>(low) + Processor::LowerBound(heads + 4 * low, length, head);
