@@ -67,16 +67,6 @@ int Translate(Lookup result, txn::Txn* txn) {
   return JOHNNY_INTERNAL;
 }
 
-// A large value, which is checked.
-int GetLarge(johnny_txn* txn, const johnny::node::LeafValue& stored, johnny_slice* value) {
-  Slice bytes;
-  Lookup result = txn->txn.ValueOf(stored, &bytes);
-  if (result == Lookup::kFound) {
-    *value = ToSlice(bytes);
-  }
-  return Translate(result, &txn->txn);
-}
-
 int UseForWriting(johnny_txn* txn, johnny_table* table, TableState** state) {
   if (int code = UseForChange(txn); code != JOHNNY_OK) {
     return code;
@@ -111,7 +101,6 @@ int CheckName(const johnny_txn* txn, const char* name) {
 using johnny::api::CheckKey;
 using johnny::api::CheckName;
 using johnny::api::CheckNewEntry;
-using johnny::api::GetLarge;
 using johnny::api::RankBounds;
 using johnny::api::Translate;
 using johnny::api::UseForRemoval;
@@ -128,18 +117,15 @@ int johnny_get(johnny_txn* txn, johnny_table* table, const void* key, size_t key
     if (int code = CheckKey(key, key_size); code != JOHNNY_OK) {
       return code;
     }
-    const johnny::tree::Found found = txn->txn.Find(state, MakeSlice(key, key_size));
-    if (ABSL_PREDICT_FALSE(found.result != Lookup::kFound)) {
-      return Translate(found.result, &txn->txn);
-    }
     if (value == nullptr) {
-      return static_cast<int>(JOHNNY_OK);
+      return Translate(txn->txn.Find(state, MakeSlice(key, key_size)).result, &txn->txn);
     }
-    const johnny::node::LeafValue stored = johnny::node::LoadLeafEntry(found.entry).value;
-    if (ABSL_PREDICT_FALSE(stored.is_extent)) {
-      return GetLarge(txn, stored, value);
+    Slice found;
+    Lookup result = txn->txn.Get(state, MakeSlice(key, key_size), &found);
+    if (ABSL_PREDICT_FALSE(result != Lookup::kFound)) {
+      return Translate(result, &txn->txn);
     }
-    *value = ToSlice(stored.bytes);
+    *value = ToSlice(found);
     return static_cast<int>(JOHNNY_OK);
   });
 }

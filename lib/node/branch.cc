@@ -88,19 +88,17 @@ uint16_t PlaceSuffix(Byte* page, Slice suffix) {
 
 }  // namespace
 
-uint32_t SearchBranchWhole(const Byte* page, Slice key) {
+uint32_t SearchOutsidePrefix(const Byte* page, Slice key) {
   const format::PageHeader* header = Header(page);
-  uint32_t count = header->count;
-  size_t prefix = header->prefix;
-  if (key.size() < prefix || !EqualBytes(key.data(), page + kPageHeaderSize, prefix)) {
-    return CompareKeys(key, MakeSlice(page + kPageHeaderSize, prefix)) < 0 ? 0 : count - 1;
-  }
-  Slice suffix = key.substr(prefix);
-  uint32_t head = HeadBehind(key, prefix);
-  const Byte* heads = page + BranchHeadsAt(page);
-  // Separators 1..count-1; the answer is the last one <= key, or child 0.
-  uint32_t low = 1 + LowerBoundHead(heads + 4, count - 1, head);
-  uint32_t high = EndOfEqualHeads(heads, count, low, head);
+  return CompareKeys(key, MakeSlice(page + kPageHeaderSize, header->prefix)) < 0 ? 0 : header->count - 1;
+}
+
+uint32_t SearchEqualHeads(const Byte* page, Slice key, uint32_t less) {
+  const format::PageHeader* header = Header(page);
+  const Slice suffix = key.substr(header->prefix);
+  // Among separators 1..count-1; the answer is the last one <= key, or child 0.
+  uint32_t low = 1 + less;
+  uint32_t high = EndOfEqualHeads(page + BranchHeadsAt(page), header->count, low, HeadBehind(key, header->prefix));
   while (low < high) {
     uint32_t middle = low + (high - low) / 2;
     if (CompareBehindHead(page, middle, suffix) <= 0) {

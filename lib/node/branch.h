@@ -62,8 +62,10 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline bool HasPrefix(const Byte* page, size_t pref
   return key.size() >= prefix && EqualBytes(key.data(), stored, prefix);
 }
 
-// SearchBranch() where heads do not tell: outside the prefix, or with the head of a separator. Right for every key.
-uint32_t SearchBranchWhole(const Byte* page, Slice key);
+// SearchBranch() where heads do not tell: for a key without the prefix, and for one that has the head of separator `less` + 1 or
+// looks so, where `less` is the last with a smaller head.
+uint32_t SearchOutsidePrefix(const Byte* page, Slice key);
+uint32_t SearchEqualHeads(const Byte* page, Slice key, uint32_t less);
 
 // The child whose range holds `key`.
 template <typename Processor = AnyProcessor>
@@ -75,11 +77,9 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline uint32_t SearchBranch(const Byte* page, Slic
     const Byte* heads = page + BranchHeadsAt(page) + 4;  // of separators 1, 2, ...
     const uint32_t less = LowerBoundHead<Processor>(heads, header->count - 1, head);
     // Behind the last head lies a reference; if that looks like an equal head, the longer way is as right.
-    if (__builtin_expect(Load32(heads + 4 * size_t{less}) != head, 1)) {
-      return less;
-    }
+    return __builtin_expect(Load32(heads + 4 * size_t{less}) != head, 1) ? less : SearchEqualHeads(page, key, less);
   }
-  return SearchBranchWhole(page, key);
+  return SearchOutsidePrefix(page, key);
 }
 
 // Appends separator `index` to *out (nothing for 0).

@@ -71,9 +71,6 @@ const Byte* View::ResolveUnknown(const format::ChildRef& ref, uint32_t level) co
   }
   const format::PageHeader* header = node::Header(base_ + (ref.page << shift_));
   const bool meant = static_cast<uint32_t>(header->checksum) == ref.checksum && header->level == level;
-  if (meant && store_->IsChecked(ref.page, PageStore::Tag(PageStore::Kind::kNode, header->checksum))) {
-    return store_->Shown(ref.page);
-  }
   // The page's own checksum tells a damaged page from one that is not what the parent meant.
   absl::Status status = store_->CheckNode(ref.page, static_cast<int>(level));
   if (status.ok() && meant) {

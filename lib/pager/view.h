@@ -103,7 +103,7 @@ class View {
   // The same for a committed page that has been vetted before, in a few instructions; nullptr: it needs a closer look.
   ABSL_ATTRIBUTE_ALWAYS_INLINE const Byte* ResolveKnown(PageNumber number, uint32_t expected, uint32_t level) const {
     // The marks of frames are beyond all pages.
-    if (kGuardPages || ABSL_PREDICT_FALSE(number - first_page_ >= ordinary_)) {
+    if (ABSL_PREDICT_FALSE(number - first_page_ >= ordinary_)) {
       return nullptr;
     }
     const Byte* page = base_ + (number << shift_);
@@ -111,7 +111,10 @@ class View {
     const uint16_t tag = PageStore::Tag(PageStore::Kind::kNode, checksum);
     const bool known = static_cast<uint32_t>(checksum) == expected && node::Header(page)->level == level &&
                        checked_[number].load(std::memory_order_relaxed) == tag;
-    return ABSL_PREDICT_TRUE(known) ? page : nullptr;
+    if (ABSL_PREDICT_FALSE(!known)) {
+      return nullptr;
+    }
+    return kGuardPages ? store_->Shown(number) : page;
   }
 
   // Has what a search touches first in the page behind `ref` fetched into the processor's cache, whatever `ref` says. Always

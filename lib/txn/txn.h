@@ -104,7 +104,18 @@ class Txn {
   // The value of what Find() finds, in place; large ones are checked.
   Lookup Get(const TableState* state, Slice key, Slice* value) {
     const tree::Found found = Find(state, key);
-    return found.result == Lookup::kFound ? ValueOf(node::LoadLeafEntry(found.entry).value, value) : found.result;
+    if (ABSL_PREDICT_FALSE(found.result != Lookup::kFound)) {
+      return found.result;
+    }
+    const node::LeafValue stored = node::LoadLeafEntry(found.entry).value;
+    if (ABSL_PREDICT_FALSE(stored.is_extent)) {
+      Slice large;  // so that *value can stay in registers
+      const Lookup result = ValueOf(stored, &large);
+      *value = large;
+      return result;
+    }
+    *value = stored.bytes;
+    return Lookup::kFound;
   }
   // Those of at most kGetManyMost keys; values[i].data() is null where there is none. kFound or kError.
   static constexpr size_t kGetManyMost = 64;

@@ -19,6 +19,7 @@ namespace johnny::sim {
 namespace {
 
 constexpr uint64_t kDefaultStates = 200000;
+constexpr uint64_t kExhaustiveFrom = 50000;
 constexpr uint64_t kCampaignStates = 2000000;
 constexpr uint64_t kMaxRounds = 20000;
 
@@ -28,7 +29,7 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 }
 
 Exhaustive ExhaustiveIn(uint64_t total, bool first_run) {
-  if (total < kDefaultStates) {
+  if (total < kExhaustiveFrom) {
     return {};
   }
   bool all = first_run || total >= kCampaignStates;
