@@ -26,7 +26,7 @@ def gtest_cases(output):
 def count(record):
     """(passed, failed, skipped) of one meson test."""
     good = record["result"] in GOOD
-    if record["result"] == "SKIP":
+    if record["result"] in ("SKIP", "INTERRUPT"):  # interrupted: the time was up, or the run has failed anyway
         return 0, 0, 1
     counted = gtest_cases(record.get("stdout", ""))
     unittest = re.search(r"^Ran (\d+) tests? in", record.get("stderr", "") + record.get("stdout", ""), re.MULTILINE)

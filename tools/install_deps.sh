@@ -10,7 +10,7 @@ packages=(
   libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev
 )
 case "${1:-}" in
-  --ci) packages+=(clang clang-format clang-tidy libclang-rt-14-dev liblmdb-dev librocksdb-dev libleveldb-dev libsqlite3-dev groff-base valgrind) ;;
+  --ci) packages+=(ccache clang clang-format clang-tidy libclang-rt-14-dev liblmdb-dev librocksdb-dev libleveldb-dev libsqlite3-dev groff-base valgrind) ;;
   "") ;;
   *)
     echo "usage: $0 [--ci]" >&2
