@@ -19,7 +19,6 @@ namespace johnny::sim {
 namespace {
 
 constexpr uint64_t kDefaultStates = 200000;
-constexpr uint64_t kExhaustiveFrom = 50000;
 constexpr uint64_t kCampaignStates = 2000000;
 constexpr uint64_t kMaxRounds = 20000;
 
@@ -29,7 +28,7 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 }
 
 Exhaustive ExhaustiveIn(uint64_t total, bool first_run) {
-  if (total < kExhaustiveFrom) {
+  if (total < kDefaultStates) {
     return {};
   }
   bool all = first_run || total >= kCampaignStates;
