@@ -10,6 +10,7 @@ import re
 import sys
 
 GOOD = {"OK", "EXPECTEDFAIL"}
+FAILURE = r"^\[  FAILED  \]|: Failure$|^(FAIL|ERROR): |(Address|Leak|Thread)Sanitizer: |: runtime error: "
 
 
 def gtest_cases(output):
@@ -26,10 +27,13 @@ def gtest_cases(output):
 def count(record):
     """(passed, failed, skipped) of one meson test."""
     good = record["result"] in GOOD
-    if record["result"] in ("SKIP", "INTERRUPT"):  # interrupted: the time was up, or the run has failed anyway
+    said = record.get("stderr", "") + record.get("stdout", "")
+    if record["result"] == "SKIP":
         return 0, 0, 1
+    if record["result"] == "INTERRUPT":  # the time was up; what went wrong until then did go wrong
+        return (0, 1, 0) if re.search(FAILURE, said, re.MULTILINE) else (0, 0, 1)
     counted = gtest_cases(record.get("stdout", ""))
-    unittest = re.search(r"^Ran (\d+) tests? in", record.get("stderr", "") + record.get("stdout", ""), re.MULTILINE)
+    unittest = re.search(r"^Ran (\d+) tests? in", said, re.MULTILINE)
     if counted is None and unittest is not None and good:
         counted = int(unittest.group(1)), 0, 0
     if counted is None:
