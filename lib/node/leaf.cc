@@ -227,15 +227,23 @@ void RemoveFromLeaf(Byte* page, uint32_t index) {
   header->lower = static_cast<uint16_t>(header->lower - kLeafSlotSize);
 }
 
-size_t LeafBytesUsed(const Byte* page) {
-  uint32_t count = Header(page)->count;
+namespace {
+
+// Of the header and entries, until it is at least `enough`.
+size_t CountBytesUsed(const Byte* page, size_t enough) {
+  const uint32_t count = Header(page)->count;
   size_t bytes = kPageHeaderSize + kLeafSlotSize * size_t{count};
-  for (uint32_t i = 0; i < count; ++i) {
+  for (uint32_t i = 0; i < count && bytes < enough; ++i) {
     const Byte* entry = LeafEntryAt(page, i);
     bytes += kLeafEntryHeader + Load16(entry) + (Load16(entry + 2) & ~format::kExtentFlag);
   }
   return bytes;
 }
+
+}  // namespace
+
+size_t LeafBytesUsed(const Byte* page) { return CountBytesUsed(page, SIZE_MAX); }
+bool LeafUsesAtLeast(const Byte* page, size_t bytes) { return CountBytesUsed(page, bytes) >= bytes; }
 
 void WriteLeafEntry(Byte* at, const LeafEntry& entry) {
   Store16(at, static_cast<uint16_t>(entry.key.size()));

@@ -110,6 +110,8 @@ void WriteLeafEntry(Byte* at, const LeafEntry& entry);
 inline size_t LeafEntryCost(const LeafEntry& entry) { return format::kLeafSlotSize + entry.size(); }
 // Bytes that the live entries and the header take.
 size_t LeafBytesUsed(const Byte* page);
+// Whether that is at least `bytes`; looks at no more entries than it takes to know.
+bool LeafUsesAtLeast(const Byte* page, size_t bytes);
 // Fills `page` with `entries`, which must fit and must not lie in it.
 void BuildLeaf(Byte* page, uint32_t page_size, absl::Span<const LeafEntry> entries);
 

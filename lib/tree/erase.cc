@@ -19,7 +19,7 @@ constexpr size_t kTooEmpty = 4;
 
 absl::Status TreeWriter::Erase(Slice key, bool* found) {
   may_use_reserve_ = true;
-  Lookup result = Search(*context_->view, *record_, key, &path_);
+  Lookup result = Search(*context_->view, *record_, key, &path_, /*to_change=*/true);
   *found = result == Lookup::kFound;
   if (result == Lookup::kError) {
     return context_->view->TakeError();
@@ -38,7 +38,7 @@ absl::Status TreeWriter::Erase(Slice key, bool* found) {
 
 absl::Status TreeWriter::AfterErase() {
   const Byte* leaf = Page(0);
-  const bool rebalance = path_.top > 0 && node::LeafBytesUsed(leaf) < page_size() / kTooEmpty;
+  const bool rebalance = path_.top > 0 && !node::LeafUsesAtLeast(leaf, page_size() / kTooEmpty);
   if (Header(leaf)->count == 0 || rebalance) {
     context_->frames->NewEpoch();  // what places are remembered, are not where they were
   }

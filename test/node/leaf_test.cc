@@ -43,7 +43,15 @@ std::string Difference(const TestPage& page, const Model& model) {
     used += LeafEntryCost(entry);
     ++index;
   }
-  return LeafBytesUsed(page.data()) == used ? "" : "wrong bytes used";
+  if (LeafBytesUsed(page.data()) != used) {
+    return "wrong bytes used";
+  }
+  for (size_t bytes : {size_t{0}, used / 4, used - 1, used, used + 1}) {
+    if (LeafUsesAtLeast(page.data(), bytes) != (used >= bytes)) {
+      return "wrong answer whether " + std::to_string(bytes) + " bytes are used";
+    }
+  }
+  return "";
 }
 
 // Checks a search for a key that may not be there.
